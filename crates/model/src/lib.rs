@@ -1,0 +1,12 @@
+//! Values of the scheduler: pods, nodes, volumes, quantities, selectors, storage facts, policies, configuration, snapshot.
+//! Knows nothing of Kubernetes' wire types, of clocks, of I/O; parses text only where a value *is* text (quantities, annotations).
+
+#![no_std]
+
+extern crate alloc;
+
+pub mod policy;
+pub mod workload;
+
+/// Shared immutable text: names, labels, keys. Cloning costs a reference count.
+pub type Str = alloc::sync::Arc<str>;
