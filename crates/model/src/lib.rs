@@ -5,7 +5,17 @@
 
 extern crate alloc;
 
+pub mod config;
+pub mod labels;
+pub mod node;
+pub mod pod;
 pub mod policy;
+pub mod quantity;
+pub mod resources;
+pub mod selector;
+pub mod snapshot;
+pub mod storage_facts;
+pub mod volume;
 pub mod workload;
 
 /// Shared immutable text: names, labels, keys. Cloning costs a reference count.

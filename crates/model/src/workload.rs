@@ -124,15 +124,7 @@ const BUILT_IN_TYPES: &[(&str, &[&str])] = &[
     ("aggregation", &["aggregate", "agg"]),
     ("sharding", &["shard", "partition"]),
     ("normalization", &["normalize", "norm"]),
-    (
-        "featureExtraction",
-        &[
-            "feature-extraction",
-            "feature_extraction",
-            "feature",
-            "extract",
-        ],
-    ),
+    ("featureExtraction", &["feature-extraction", "feature_extraction", "feature", "extract"]),
 ];
 
 /// A preprocessing type, by the name under `spec.preprocessingTypes`: one of the guide's seven, or one that the configuration adds.

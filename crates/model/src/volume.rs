@@ -1,0 +1,152 @@
+//! Claims, volumes, classes and drivers.
+//! Leaves out binding decisions: those are the volume plugins'.
+
+use crate::Str;
+use crate::labels::Labels;
+use crate::selector::NodeSelectorTerm;
+use alloc::vec::Vec;
+
+/// How many users a volume may have at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct AccessModes {
+    /// ReadWriteOnce.
+    pub read_write_once: bool,
+    /// ReadWriteOncePod.
+    pub read_write_once_pod: bool,
+    /// ReadWriteMany.
+    pub read_write_many: bool,
+    /// ReadOnlyMany.
+    pub read_only_many: bool,
+}
+
+impl AccessModes {
+    /// Whether several nodes may use the volume.
+    #[must_use]
+    pub fn shared(self) -> bool {
+        self.read_write_many || self.read_only_many
+    }
+
+    /// Whether `self` (a volume) offers every mode of `wanted` (a claim).
+    #[must_use]
+    pub fn contains(self, wanted: Self) -> bool {
+        (self.read_write_once || !wanted.read_write_once)
+            && (self.read_write_once_pod || !wanted.read_write_once_pod)
+            && (self.read_write_many || !wanted.read_write_many)
+            && (self.read_only_many || !wanted.read_only_many)
+    }
+}
+
+/// A PersistentVolumeClaim.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Claim {
+    /// UID.
+    pub uid: Str,
+    /// Namespace.
+    pub namespace: Str,
+    /// Name.
+    pub name: Str,
+    /// Labels.
+    pub labels: Labels,
+    /// UID of the controlling owner, for generic ephemeral volumes.
+    pub owner_uid: Option<Str>,
+    /// Bound volume.
+    pub volume: Option<Str>,
+    /// Whether the binding is complete (`pv.kubernetes.io/bind-completed`).
+    pub bind_completed: bool,
+    /// Class by name; `None` when the claim names none, empty when it asks for no class.
+    pub storage_class: Option<Str>,
+    /// Modes.
+    pub access_modes: AccessModes,
+    /// Requested size in bytes.
+    pub requested: i64,
+    /// `volume.kubernetes.io/selected-node`.
+    pub selected_node: Option<Str>,
+    /// Deletion has begun.
+    pub deleting: bool,
+    /// Phase is Lost.
+    pub lost: bool,
+    /// Volume mode is Block.
+    pub block: bool,
+    /// Selector over volumes' labels.
+    pub selector: Option<crate::selector::LabelSelector>,
+    /// `spec.volumeAttributesClassName`.
+    pub attributes_class: Option<Str>,
+}
+
+/// A PersistentVolume.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Volume {
+    /// Name.
+    pub name: Str,
+    /// Labels (zones of legacy volumes among them).
+    pub labels: Labels,
+    /// CSI driver.
+    pub driver: Option<Str>,
+    /// CSI volume handle.
+    pub handle: Option<Str>,
+    /// ORed terms; `None` when any node will do.
+    pub node_affinity: Option<Vec<NodeSelectorTerm>>,
+    /// Class.
+    pub storage_class: Str,
+    /// Modes.
+    pub access_modes: AccessModes,
+    /// Size in bytes.
+    pub capacity: i64,
+    /// Claim it is bound or promised to: namespace, name, UID (empty when not known yet).
+    pub claim: Option<(Str, Str, Str)>,
+    /// Phase is Available or absent.
+    pub available: bool,
+    /// Deletion has begun.
+    pub deleting: bool,
+    /// Volume mode is Block.
+    pub block: bool,
+    /// `spec.volumeAttributesClassName`.
+    pub attributes_class: Option<Str>,
+}
+
+/// When claims of a class are bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum BindingMode {
+    /// As soon as they exist.
+    #[default]
+    Immediate,
+    /// When a pod that uses them has a node.
+    WaitForFirstConsumer,
+}
+
+/// A StorageClass.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StorageClass {
+    /// Name.
+    pub name: Str,
+    /// Provisioner; `kubernetes.io/no-provisioner` provisions nothing.
+    pub provisioner: Str,
+    /// When claims are bound.
+    pub binding_mode: BindingMode,
+    /// ORed terms of nodes that volumes may be made for; empty: any.
+    pub allowed_topologies: Vec<NodeSelectorTerm>,
+    /// `storageclass.kubernetes.io/is-default-class`.
+    pub is_default: bool,
+}
+
+/// A CSINode: what drivers can do on a node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CsiNode {
+    /// Name, the node's.
+    pub name: Str,
+    /// Drivers registered.
+    pub drivers: Vec<CsiDriverOnNode>,
+    /// `storage.alpha.kubernetes.io/migrated-plugins`, split.
+    pub migrated_plugins: Vec<Str>,
+}
+
+/// A driver on a node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CsiDriverOnNode {
+    /// Driver name.
+    pub name: Str,
+    /// Label keys that tell the driver's topology.
+    pub topology_keys: Vec<Str>,
+    /// Volumes that can be attached; `None`: no limit known.
+    pub allocatable: Option<i32>,
+}
