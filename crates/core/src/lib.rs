@@ -1,3 +1,9 @@
-//! x
+//! The scheduler without the world: decide(), plugins, queue, cache, engine.
+//! No I/O, no clock, no luck: the same events at the same times give the same actions.
+
 #![no_std]
+
 extern crate alloc;
+
+pub mod decision;
+pub mod event;

@@ -1,0 +1,155 @@
+//! A decision and its explanation, in the shape that `--output json`, the API and the logs show (`product.md` §4).
+//! Made by `decide`; holds plain values only, so that it can be kept, sent and compared.
+
+use aisched_model::Str;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// Where a pod goes, or why it goes nowhere.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decision {
+    /// `namespace/name`.
+    pub pod: Str,
+    /// UID.
+    pub uid: Str,
+    /// Profile that decided.
+    pub scheduler_name: Str,
+    /// The chosen node.
+    pub node: Option<Str>,
+    /// The whole message of a pod that was refused.
+    pub message: Option<String>,
+    /// Where the policy came from.
+    pub policy: PolicyView,
+    /// What the pod was taken to be; only fields that are known.
+    pub profile: ProfileView,
+    /// Generation of the configuration in force.
+    pub config_generation: u64,
+    /// How many nodes there were.
+    pub n_nodes: usize,
+    /// How many of them would do.
+    pub n_feasible: usize,
+    /// Nodes: the feasible ones by falling total, then the others by name.
+    pub nodes: Vec<NodeReport>,
+    /// Whether the profile has AI storage plugins, so that the decision is logged for every pod.
+    #[serde(skip)]
+    pub has_ai_plugins: bool,
+    /// Nodes refused, per reason.
+    #[serde(skip)]
+    pub refusals: Vec<(Cow<'static, str>, usize)>,
+}
+
+/// Source of a decision's policy.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyView {
+    /// `APOLLO`, `CACHE` or `FALLBACK`.
+    pub source: &'static str,
+    /// The answer's id.
+    pub request_id: Option<Str>,
+}
+
+/// The workload profile, field by field.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProfileView(pub Vec<(&'static str, FieldView)>);
+
+/// One field of the workload profile.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct FieldView {
+    /// The value, as text.
+    pub value: String,
+    /// `apollo`, `cache`, `pod`, `inferred` or `default`.
+    pub source: &'static str,
+}
+
+/// One node's part in a decision.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct NodeReport {
+    /// Name.
+    pub node: Str,
+    /// Whether the pod could run there.
+    pub feasible: bool,
+    /// Why not.
+    pub reasons: Vec<ReasonView>,
+    /// Sum of weight × score; `None` where infeasible.
+    #[serde(serialize_with = "total")]
+    pub total: Option<i64>,
+    /// Per plugin.
+    pub plugins: Vec<PluginScore>,
+}
+
+/// One reason against a node.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ReasonView {
+    /// Plugin that refused.
+    pub plugin: &'static str,
+    /// Its message, as in events.
+    pub message: Cow<'static, str>,
+    /// The numbers behind it, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// One plugin's score for one node.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct PluginScore {
+    /// Plugin.
+    pub name: &'static str,
+    /// What the score counted with, in thousandths.
+    #[serde(serialize_with = "thousandths")]
+    pub weight: i64,
+    /// 0 to 100, normalised.
+    pub score: i64,
+    /// Whether the plugin had nothing to say about this pod.
+    pub skipped: bool,
+    /// What the score is made of, by component name.
+    pub components: Components,
+}
+
+/// Score components in the plugin's order, with what each was read from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Components(pub Vec<Component>);
+
+/// One score component.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Component {
+    /// Name (`product.md` §4).
+    pub name: &'static str,
+    /// Points, 0 to the component's maximum.
+    pub score: i64,
+    /// What it was read from, for people.
+    pub source: Cow<'static, str>,
+}
+
+impl Serialize for Components {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for component in &self.0 {
+            map.serialize_entry(component.name, &component.score)?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for ProfileView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, field) in &self.0 {
+            map.serialize_entry(name, field)?;
+        }
+        map.end()
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "totals stay far below 2^53")]
+fn total<S: Serializer>(total: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    total.map(|t| t as f64 / 1000.0).serialize(serializer)
+}
+
+/// Weights are whole numbers unless a policy shares them out.
+#[allow(clippy::cast_precision_loss, reason = "weights are small")]
+fn thousandths<S: Serializer>(weight: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    if weight % 1000 == 0 { serializer.serialize_i64(weight / 1000) } else { serializer.serialize_f64(*weight as f64 / 1000.0) }
+}

@@ -1,0 +1,189 @@
+//! What goes into the engine (events) and what comes out of it (actions).
+//! Adapters translate both to the world; the engine knows neither network nor clock.
+
+use aisched_model::Str;
+use aisched_model::config::Config;
+use aisched_model::labels::Labels;
+use aisched_model::node::Node;
+use aisched_model::pod::Pod;
+use aisched_model::policy::{Policy, PolicySource};
+use aisched_model::storage_facts::Fault;
+use aisched_model::volume::{Claim, CsiNode, StorageClass, Volume};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// Milliseconds since an arbitrary start, never going back.
+pub type Millis = u64;
+
+/// Something happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A node is there, or changed; with the values on it that could not be used.
+    NodeSet(Arc<Node>, Vec<Fault>),
+    /// A node is gone.
+    NodeGone(Str),
+    /// A pod is there, or changed: any pod, of any scheduler, in any phase.
+    PodSet(Arc<Pod>),
+    /// A pod is gone.
+    PodGone(PodRef),
+    /// A claim is there, or changed.
+    ClaimSet(Arc<Claim>),
+    /// A claim is gone: namespace, name.
+    ClaimGone(Str, Str),
+    /// A volume is there, or changed.
+    VolumeSet(Arc<Volume>),
+    /// A volume is gone.
+    VolumeGone(Str),
+    /// A class is there, or changed.
+    ClassSet(Arc<StorageClass>),
+    /// A class is gone.
+    ClassGone(Str),
+    /// A node's drivers are there, or changed.
+    CsiNodeSet(Arc<CsiNode>),
+    /// A node's drivers are gone.
+    CsiNodeGone(Str),
+    /// A namespace is there, or changed its labels.
+    NamespaceSet(Str, Labels),
+    /// A namespace is gone.
+    NamespaceGone(Str),
+    /// Every first list has arrived: what is not here does not exist. Nothing is scheduled before.
+    Synced,
+    /// A configuration was accepted, or the defaults are back.
+    Configured(Arc<Config>),
+    /// The policy service answered, or did not, for a waiting pod.
+    PolicyAnswered(PolicyAnswer),
+    /// A bind that the engine asked for has ended.
+    BindEnded {
+        /// The pod.
+        pod: PodRef,
+        /// The node it was to be bound to.
+        node: Str,
+        /// How it ended.
+        outcome: BindOutcome,
+    },
+}
+
+/// An answer of the policy service.
+#[derive(Clone, Debug)]
+pub struct PolicyAnswer {
+    /// UID of the pod asked about.
+    pub uid: Str,
+    /// Where the policy came from; [`PolicySource::Fallback`] when there is none.
+    pub source: PolicySource,
+    /// The policy.
+    pub policy: Option<Arc<Policy>>,
+}
+
+/// How a bind ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BindOutcome {
+    /// The pod is bound to the node.
+    Bound,
+    /// The pod is not bound; what the API server said.
+    Failed(String),
+    /// The pod no longer exists, or is bound to another node already.
+    Gone(String),
+}
+
+/// Names one pod for good.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PodRef {
+    /// UID.
+    pub uid: Str,
+    /// Namespace.
+    pub namespace: Str,
+    /// Name.
+    pub name: Str,
+}
+
+impl From<&Pod> for PodRef {
+    fn from(pod: &Pod) -> Self {
+        Self { uid: pod.uid.clone(), namespace: pod.namespace.clone(), name: pod.name.clone() }
+    }
+}
+
+/// Something to do in the world.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Ask the policy service about a pod; the answer comes as [`Event::PolicyAnswered`].
+    FetchPolicy(Arc<Pod>),
+    /// The pod is bound or gone: its cached policy is of no more use.
+    ForgetPolicy(Str),
+    /// Tell the policy service what became of an answer.
+    ReportResult(ResultReport),
+    /// Bind a pod; the outcome comes as [`Event::BindEnded`].
+    Bind {
+        /// The pod.
+        pod: PodRef,
+        /// The node.
+        node: Str,
+    },
+    /// Record an event on a pod or a node.
+    RecordEvent(ApiEvent),
+    /// Write the `PodScheduled` condition of a pod: status False.
+    SetCondition {
+        /// The pod.
+        pod: PodRef,
+        /// Whether the condition was not False before, so that its transition time moves.
+        transition: bool,
+        /// `Unschedulable` or `SchedulerError`.
+        reason: &'static str,
+        /// The whole message.
+        message: Str,
+    },
+    /// A policy question was settled, for the log.
+    PolicyResolved {
+        /// The pod.
+        pod: PodRef,
+        /// How.
+        source: PolicySource,
+    },
+    /// A decision was taken, for the log and the records.
+    Decided(Arc<crate::decision::Decision>),
+}
+
+/// What became of a policy's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResultReport {
+    /// The answer.
+    pub request_id: Str,
+    /// The pod.
+    pub pod: PodRef,
+    /// The node, empty on failure.
+    pub node: Str,
+    /// Whether it was bound.
+    pub success: bool,
+    /// Why not, empty on success.
+    pub failure_reason: Str,
+    /// From entering the queue to the end, in milliseconds.
+    pub duration_ms: i64,
+}
+
+/// An event to record on an object (events.k8s.io/v1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiEvent {
+    /// What it is about.
+    pub regarding: Regarding,
+    /// Whether it is a warning.
+    pub warning: bool,
+    /// Reason, a CamelCase word.
+    pub reason: &'static str,
+    /// What was being done, a CamelCase word.
+    pub action: &'static str,
+    /// The text, of any length; the recorder shortens it to what the API takes.
+    pub note: String,
+    /// Profile that speaks: the reporting controller.
+    pub reporter: Str,
+}
+
+/// The object that an event is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Regarding {
+    /// A pod.
+    Pod(PodRef),
+    /// A node, by name.
+    Node(Str),
+    /// The configuration object: namespace, name.
+    Config(Str, Str),
+}
