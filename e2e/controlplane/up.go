@@ -1,0 +1,208 @@
+// Starts the parts of a control plane in order, and stops them together.
+// What each part needs on disk is in credentials.go; etcd is in etcd.go.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// Nodes here may have no kubelet at all, so the controllers that would declare them dead stay off.
+const defaultControllers = "*,-node-lifecycle-controller,-taint-eviction-controller,-node-ipam-controller"
+
+type options struct {
+	dir         string
+	port        int
+	scheduler   bool
+	kubelets    bool
+	controllers string
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("up", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.IntVar(&o.port, "port", 0, "")
+	flags.BoolVar(&o.scheduler, "scheduler", false, "")
+	flags.BoolVar(&o.kubelets, "kubelets", false, "")
+	flags.StringVar(&o.controllers, "controllers", defaultControllers, "")
+	// DIR may stand before or after the flags.
+	for rest := args; len(rest) > 0; {
+		if err := flags.Parse(rest); err != nil {
+			return o, usageError{err}
+		}
+		rest = flags.Args()
+		if len(rest) == 0 {
+			break
+		}
+		if o.dir != "" {
+			return o, usageError{fmt.Errorf("up takes one DIR, and got %q after %q", rest[0], o.dir)}
+		}
+		o.dir, rest = rest[0], rest[1:]
+	}
+	if o.dir == "" {
+		return o, usageError{fmt.Errorf("up needs a DIR")}
+	}
+	if o.port < 0 || o.port > 65535 {
+		return o, usageError{fmt.Errorf("-port %d is not a port: 1 to 65535, or 0 for any free one", o.port)}
+	}
+	dir, err := filepath.Abs(o.dir)
+	o.dir = dir
+	return o, err
+}
+
+// up serves until SIGTERM or SIGINT, or until a part dies.
+func up(args []string) error {
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	log.SetFlags(0)
+	ready := filepath.Join(o.dir, "ready")
+	if err := os.MkdirAll(o.dir, 0o700); err != nil {
+		return err
+	}
+	if err := os.Remove(ready); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	if o.port == 0 {
+		if o.port, err = freePort(); err != nil {
+			return err
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+
+	etcd, err := startEtcd(filepath.Join(o.dir, "etcd"))
+	if err != nil {
+		return err
+	}
+	defer etcd.Close()
+	access, err := prepareAccess(o.dir, o.port)
+	if err != nil {
+		return err
+	}
+
+	family := &family{dir: o.dir, failed: make(chan error, 4)}
+	// Children get SIGTERM when ctx ends, and etcd must outlive them.
+	defer family.wait()
+	defer stop()
+	if err := family.start(ctx, "kube-apiserver", apiServerFlags(access, etcd.Clients[0].Addr().String(), o.port)...); err != nil {
+		return err
+	}
+	if err := access.waitFor(ctx, "/readyz", family.failed); err != nil {
+		return err
+	}
+	if err := startClients(ctx, family, access, o); err != nil {
+		return err
+	}
+	// Before its namespace has this account, the API server refuses pods.
+	if err := access.waitFor(ctx, "/api/v1/namespaces/default/serviceaccounts/default", family.failed); err != nil {
+		return err
+	}
+	if err := os.WriteFile(ready, []byte(access.server+"\n"), 0o600); err != nil {
+		return err
+	}
+	defer os.Remove(ready)
+	log.Printf("control plane ready: KUBECONFIG=%s", access.kubeconfig)
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-family.failed:
+		return err
+	}
+}
+
+func apiServerFlags(access *access, etcd string, port int) []string {
+	return []string{
+		"--etcd-servers=http://" + etcd,
+		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port),
+		"--tls-cert-file=" + access.servingCert, "--tls-private-key-file=" + access.servingKey,
+		"--token-auth-file=" + access.tokens, "--authorization-mode=RBAC",
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file=" + access.accountKey, "--service-account-signing-key-file=" + access.accountKey,
+		"--service-cluster-ip-range=10.0.0.0/24",
+		// Nodes are created Ready by tests; the taint that a kubelet would lift must not appear.
+		"--disable-admission-plugins=TaintNodesByCondition",
+		"--kubelet-preferred-address-types=InternalIP",
+		// Benchmarks measure schedulers, not the API server's queues.
+		"--enable-priority-and-fairness=false", "--max-requests-inflight=0", "--max-mutating-requests-inflight=0",
+	}
+}
+
+func startClients(ctx context.Context, family *family, access *access, o options) error {
+	err := family.start(ctx, "kube-controller-manager", "--kubeconfig="+access.kubeconfig, "--leader-elect=false", "--secure-port=0",
+		"--service-account-private-key-file="+access.accountKey, "--root-ca-file="+access.authority,
+		"--use-service-account-credentials=false", "--controllers="+o.controllers,
+		"--kube-api-qps=500", "--kube-api-burst=1000")
+	if err == nil && o.scheduler {
+		err = family.start(ctx, "kube-scheduler", "--kubeconfig="+access.kubeconfig, "--leader-elect=false", "--secure-port=0",
+			"--kube-api-qps=5000", "--kube-api-burst=5000")
+	}
+	if err == nil && o.kubelets {
+		err = family.start(ctx, "kubelets", "-kubeconfig="+access.kubeconfig)
+	}
+	return err
+}
+
+// family is the set of children: this same program, once per component.
+type family struct {
+	dir     string
+	failed  chan error
+	running []chan struct{}
+}
+
+// start runs one component in the background until ctx ends; its output goes to DIR/COMPONENT.log.
+func (f *family) start(ctx context.Context, component string, args ...string) error {
+	out, err := os.Create(filepath.Join(f.dir, component+".log"))
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, self, append([]string{component}, args...)...)
+	cmd.Stdout, cmd.Stderr = out, out
+	// A group of its own, so that Ctrl-C reaches it through us and in order; the death signal, so that none is left behind.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	f.running = append(f.running, ended)
+	go func() {
+		defer out.Close()
+		err := cmd.Wait()
+		close(ended)
+		f.failed <- fmt.Errorf("%s stopped (%v); see %s", component, err, out.Name())
+	}()
+	return nil
+}
+
+func (f *family) wait() {
+	for _, ended := range f.running {
+		<-ended
+	}
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("no free port on loopback: %w", err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
