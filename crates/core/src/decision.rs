@@ -104,7 +104,8 @@ pub struct PluginScore {
     pub score: i64,
     /// Whether the plugin had nothing to say about this pod.
     pub skipped: bool,
-    /// What the score is made of, by component name.
+    /// What the score is made of: `components` by name, and `sources` that say what each was read from.
+    #[serde(flatten)]
     pub components: Components,
 }
 
@@ -125,11 +126,19 @@ pub struct Component {
 
 impl Serialize for Components {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for component in &self.0 {
-            map.serialize_entry(component.name, &component.score)?;
-        }
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("components", &Pairs(self, |c| c.score))?;
+        map.serialize_entry("sources", &Pairs(self, |c| c.source.clone()))?;
         map.end()
+    }
+}
+
+/// The components as a map from name to one of their parts.
+struct Pairs<'a, T>(&'a Components, fn(&Component) -> T);
+
+impl<T: Serialize> Serialize for Pairs<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.0.iter().map(|c| (c.name, (self.1)(c))))
     }
 }
 

@@ -5,5 +5,12 @@
 
 extern crate alloc;
 
+pub mod decide;
 pub mod decision;
 pub mod event;
+#[cfg(test)]
+mod fixture;
+pub mod framework;
+pub mod plugins;
+pub mod profile;
+pub mod workload_profile;

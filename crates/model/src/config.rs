@@ -50,14 +50,6 @@ pub struct PluginConfig<S> {
     pub scoring: S,
 }
 
-impl<S> PluginConfig<S> {
-    /// Whether the plugin filters and scores.
-    #[must_use]
-    pub fn active(&self) -> bool {
-        self.enabled && self.weight > 0
-    }
-}
-
 /// Maxima of DataLocalityAware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields are the component names")]
@@ -329,11 +321,11 @@ pub const AI_PLUGINS: &[&str] =
     &["DataLocalityAware", "StorageTierAware", "IOPatternBased", "KueueAware", "PipelineStageAware", "CSIStorageAware"];
 
 impl Plugins {
-    /// Weight of an AI storage plugin by name; 0 when it is off, `None` for any other name.
+    /// Switch and weight of an AI storage plugin by name, `None` for any other name.
     #[must_use]
-    pub fn weight(&self, plugin: &str) -> Option<i64> {
-        fn of<S>(p: &PluginConfig<S>) -> i64 {
-            if p.enabled { p.weight } else { 0 }
+    pub fn of(&self, plugin: &str) -> Option<(bool, i64)> {
+        fn of<S>(p: &PluginConfig<S>) -> (bool, i64) {
+            (p.enabled, p.weight)
         }
         match plugin {
             "DataLocalityAware" => Some(of(&self.data_locality_aware)),

@@ -1,0 +1,256 @@
+//! Finds a node for a pod: prepare, filter, score, choose, and say why.
+//! Leaves out queueing, binding and the cache; has no state, so that the same attempt always gives the same decision.
+
+use crate::decision::{Decision, NodeReport, PluginScore, PolicyView, ReasonView};
+use crate::framework::{Attempt, Plugin, Prepared, Refusal, RefusalCode};
+use crate::profile::Profile;
+use aisched_model::Str;
+use aisched_model::node::NodeInfo;
+use aisched_model::policy::PolicySource;
+use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+/// How to choose between equals, and how much to explain.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    /// Breaks ties between nodes of equal total; another salt, another order.
+    pub salt: u64,
+    /// Nodes to report on; `usize::MAX` for all.
+    pub report_nodes: usize,
+    /// Where the policy came from.
+    pub policy_source: PolicySource,
+}
+
+/// What `decide` found.
+pub struct Outcome {
+    /// The decision with its explanation.
+    pub decision: Decision,
+    /// Names of the plugins that refused the pod or a node; only events that help one of them can help the pod.
+    pub refused_by: Vec<&'static str>,
+}
+
+/// Why a node is out.
+struct Against {
+    plugin: &'static str,
+    refusal: Refusal,
+}
+
+/// A plugin's prepared part, its weight in thousandths, its scores of the feasible nodes.
+struct Part<'a> {
+    plugin: &'a dyn Plugin,
+    weight: i64,
+    prepared: Prepared<'a>,
+    scores: Vec<i64>,
+}
+
+/// Decides where the attempt's pod goes.
+#[must_use]
+pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice) -> Outcome {
+    let active = profile.active(attempt.config, attempt.policy);
+    let (mut parts, refusal) = prepare(&active, attempt);
+    let nodes = &attempt.snapshot.nodes;
+    let (verdicts, pre_filter) = match refusal {
+        Some(against) => (nodes.iter().map(|_| Some(against.share())).collect(), Some(against)),
+        None => (filter(&parts, nodes), None),
+    };
+    let feasible: Vec<usize> = (0..nodes.len()).filter(|i| verdicts[*i].is_none()).collect();
+    score(&mut parts, nodes, &feasible);
+    let ranking = rank(&parts, nodes, &feasible, attempt, choice.salt);
+    let message = ranking.is_empty().then(|| message(nodes.len(), pre_filter.as_ref(), &verdicts));
+    let refusals = histogram(&verdicts);
+    let mut refused_by: Vec<&'static str> = verdicts.iter().flatten().map(|a| a.plugin).collect();
+    refused_by.extend(pre_filter.map(|a| a.plugin));
+    refused_by.sort_unstable();
+    refused_by.dedup();
+    let decision = Decision {
+        pod: attempt.pod.full_name().into(),
+        uid: attempt.pod.uid.clone(),
+        scheduler_name: profile.scheduler_name.clone(),
+        node: ranking.first().map(|r| nodes[r.node_idx].node.name.clone()),
+        message,
+        policy: PolicyView { source: choice.policy_source.as_str(), request_id: attempt.policy.and_then(|p| p.request_id.clone()) },
+        profile: attempt.workload.view(),
+        config_generation: attempt.config.generation,
+        n_nodes: nodes.len(),
+        n_feasible: feasible.len(),
+        nodes: report(&parts, nodes, &verdicts, &ranking, choice.report_nodes),
+        has_ai_plugins: profile.has_ai_plugins(),
+        refusals,
+    };
+    Outcome { decision, refused_by }
+}
+
+/// Lets every active plugin look at the pod. A plugin that refuses it for good ends the round; one that refuses it in a way that
+/// preemption could change does not, as in kube-scheduler.
+fn prepare<'a>(active: &[(&'a dyn Plugin, i64)], attempt: &Attempt<'a>) -> (Vec<Part<'a>>, Option<Against>) {
+    let mut parts = Vec::with_capacity(active.len());
+    let mut against: Option<Against> = None;
+    for (plugin, weight) in active {
+        let mut prepared = plugin.prepare(attempt);
+        let refusal = prepared.refusal.take();
+        parts.push(Part { plugin: *plugin, weight: *weight, prepared, scores: Vec::new() });
+        if let Some(refusal) = refusal {
+            let last = refusal.code == RefusalCode::Unresolvable;
+            against = Some(Against { plugin: plugin.name(), refusal });
+            if last {
+                return (parts, against);
+            }
+        }
+    }
+    let against = against.or_else(|| no_common_node(&parts));
+    (parts, against)
+}
+
+/// Plugins that each name the only nodes worth looking at, and have none in common.
+fn no_common_node(parts: &[Part<'_>]) -> Option<Against> {
+    let limiting: Vec<(&'static str, &Vec<Str>)> =
+        parts.iter().filter_map(|p| Some((p.plugin.name(), p.prepared.only_nodes.as_ref()?))).collect();
+    let (first, rest) = limiting.split_first()?;
+    if first.1.iter().any(|name| rest.iter().all(|(_, names)| names.contains(name))) {
+        return None;
+    }
+    let mut names: Vec<&str> = limiting.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    let reason = match names.as_slice() {
+        [one] => format!("node(s) didn't satisfy plugin {one}"),
+        several => format!("node(s) didn't satisfy plugin(s) [{}] simultaneously", several.join(" ")),
+    };
+    Some(Against { plugin: first.0, refusal: Refusal::unresolvable(reason) })
+}
+
+/// Judges every node: the first plugin that refuses it has the word.
+fn filter(parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) -> Vec<Option<Against>> {
+    let outside: Vec<&str> = parts.iter().filter(|p| p.prepared.only_nodes.is_some()).map(|p| p.plugin.name()).collect();
+    let filters: Vec<_> = parts.iter().filter_map(|p| Some((p.plugin.name(), p.prepared.filter.as_deref()?))).collect();
+    let limits: Vec<&Vec<Str>> = parts.iter().filter_map(|p| p.prepared.only_nodes.as_ref()).collect();
+    nodes
+        .iter()
+        .map(|node| {
+            if let Some(first) = outside.first().filter(|_| !limits.iter().all(|names| names.contains(&node.node.name))) {
+                let plugin = parts.iter().map(|p| p.plugin.name()).find(|n| n == first).unwrap_or_default();
+                return Some(Against {
+                    plugin,
+                    refusal: Refusal::unresolvable(format!("node(s) didn't satisfy plugin(s) [{}]", outside.join(" "))),
+                });
+            }
+            filters.iter().find_map(|(plugin, filter)| Some(Against { plugin, refusal: filter.check(node)? }))
+        })
+        .collect()
+}
+
+/// Fills every scoring plugin's row over the feasible nodes.
+fn score(parts: &mut [Part<'_>], nodes: &[Arc<NodeInfo>], feasible: &[usize]) {
+    let feasible: Vec<&NodeInfo> = feasible.iter().map(|i| &*nodes[*i]).collect();
+    for part in parts {
+        if let Some(score) = part.prepared.score.as_mut() {
+            score.observe(&feasible);
+            part.scores = feasible.iter().map(|node| score.raw(node)).collect();
+            score.normalize(&mut part.scores);
+        }
+    }
+}
+
+/// A feasible node's place.
+struct Rank {
+    node_idx: usize,
+    /// Position among the feasible nodes: the index into the score rows.
+    row: usize,
+    total: i64,
+}
+
+/// The feasible nodes, best first: highest total, then seeded hash, then name.
+fn rank(parts: &[Part<'_>], nodes: &[Arc<NodeInfo>], feasible: &[usize], attempt: &Attempt<'_>, salt: u64) -> Vec<Rank> {
+    let total = |row: usize| parts.iter().map(|p| p.scores.get(row).map_or(0, |s| s * p.weight)).sum();
+    let mut ranking: Vec<Rank> = feasible.iter().enumerate().map(|(row, i)| Rank { node_idx: *i, row, total: total(row) }).collect();
+    let luck = |r: &Rank| tie_hash(salt, &attempt.pod.uid, &nodes[r.node_idx].node.name);
+    ranking.sort_by_cached_key(|r| (Reverse(r.total), luck(r), nodes[r.node_idx].node.name.clone()));
+    ranking
+}
+
+/// A well-mixed hash of (salt, pod, node): FNV-1a over the bytes, finished with SplitMix64's mixer.
+fn tie_hash(salt: u64, pod: &str, node: &str) -> u64 {
+    let bytes = salt.to_le_bytes().into_iter().chain(pod.bytes()).chain([0]).chain(node.bytes());
+    let mut h = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    h = (h ^ (h >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    h = (h ^ (h >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    h ^ (h >> 31)
+}
+
+impl Against {
+    fn share(&self) -> Self {
+        Self { plugin: self.plugin, refusal: self.refusal.clone() }
+    }
+}
+
+/// How many nodes each reason stands against.
+fn histogram(verdicts: &[Option<Against>]) -> Vec<(Cow<'static, str>, usize)> {
+    let mut counts: BTreeMap<Cow<'static, str>, usize> = BTreeMap::new();
+    for reason in verdicts.iter().flatten().flat_map(|a| &a.refusal.reasons) {
+        *counts.entry(reason.clone()).or_default() += 1;
+    }
+    counts.into_iter().collect()
+}
+
+/// kube-scheduler's message for a pod that fits nowhere, word for word.
+fn message(n_nodes: usize, pre_filter: Option<&Against>, verdicts: &[Option<Against>]) -> String {
+    if n_nodes == 0 {
+        return "no nodes available to schedule pods".into();
+    }
+    let mut message = format!("0/{n_nodes} nodes are available:");
+    if let Some(against) = pre_filter {
+        message.push_str(&format!(" {}.", against.refusal.reasons.join(", ")));
+        return message;
+    }
+    let mut reasons: Vec<String> = histogram(verdicts).into_iter().map(|(reason, n)| format!("{n} {reason}")).collect();
+    reasons.sort_unstable();
+    if !reasons.is_empty() {
+        message.push_str(&format!(" {}.", reasons.join(", ")));
+    }
+    message
+}
+
+/// Explains the best `limit` nodes: feasible ones by rank, then refused ones by name.
+fn report(parts: &[Part<'_>], nodes: &[Arc<NodeInfo>], verdicts: &[Option<Against>], ranking: &[Rank], limit: usize) -> Vec<NodeReport> {
+    let feasible = ranking.iter().map(|rank| {
+        let node = &nodes[rank.node_idx];
+        NodeReport {
+            node: node.node.name.clone(),
+            feasible: true,
+            reasons: Vec::new(),
+            total: Some(rank.total),
+            plugins: parts.iter().filter(|p| p.weight > 0).map(|p| p.report(node, rank.row)).collect(),
+        }
+    });
+    let refused = nodes.iter().zip(verdicts).filter_map(|(node, verdict)| {
+        let against = verdict.as_ref()?;
+        let filter = parts.iter().find(|p| p.plugin.name() == against.plugin).and_then(|p| p.prepared.filter.as_deref());
+        let detail = filter.and_then(|f| f.detail(node));
+        let reason = |message: &Cow<'static, str>| ReasonView { plugin: against.plugin, message: message.clone(), detail: detail.clone() };
+        Some(NodeReport {
+            node: node.node.name.clone(),
+            feasible: false,
+            reasons: against.refusal.reasons.iter().map(reason).collect(),
+            total: None,
+            plugins: Vec::new(),
+        })
+    });
+    feasible.chain(refused).take(limit).collect()
+}
+
+impl Part<'_> {
+    fn report(&self, node: &NodeInfo, row: usize) -> PluginScore {
+        let score = self.prepared.score.as_deref();
+        PluginScore {
+            name: self.plugin.name(),
+            weight: self.weight,
+            score: self.scores.get(row).copied().unwrap_or(0),
+            skipped: score.is_none(),
+            components: score.map(|s| s.components(node)).unwrap_or_default(),
+        }
+    }
+}

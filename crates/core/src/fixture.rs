@@ -1,0 +1,214 @@
+//! The one door for tests of decisions: small clusters from a few words, decided by named plugins.
+//! Test code only; whatever a test does not mention has a default that no plugin minds.
+
+use crate::decide::{Choice, decide};
+use crate::decision::{Decision, NodeReport};
+use crate::framework::Attempt;
+use crate::profile::{Profile, Weight};
+use crate::workload_profile::WorkloadProfile;
+use aisched_model::Str;
+use aisched_model::config::Config;
+use aisched_model::labels::Labels;
+use aisched_model::node::{Node, NodeInfo, PlacedPod, Taint};
+use aisched_model::pod::{Pod, PodSpec, PodVolume, TaintEffect};
+use aisched_model::policy::{Policy, PolicySource};
+use aisched_model::quantity::Quantity;
+use aisched_model::resources::{Bytes, MilliCpu};
+use aisched_model::snapshot::Snapshot;
+use aisched_model::storage_facts::{self, IoDemand, NodeSize};
+use aisched_model::volume::{Claim, CsiNode, StorageClass, Volume};
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// A cluster under construction, with the configuration and policy that decisions are taken under.
+#[derive(Default)]
+pub(crate) struct Cluster {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) config: Config,
+    pub(crate) policy: Option<Policy>,
+}
+
+/// A node of 8 CPUs, 32 GiB and 110 pods named `name`; change what matters.
+pub(crate) fn node(name: &str) -> Node {
+    let mut node = Node { name: name.into(), allocatable_pods: 110, ..Node::default() };
+    node.allocatable.cpu = MilliCpu(8000);
+    node.allocatable.memory = Bytes(32 << 30);
+    node.allocatable.ephemeral_storage = Bytes(100 << 30);
+    node
+}
+
+/// A pod that asks for nothing, named `name` in `default`.
+pub(crate) fn pod(name: &str) -> Pod {
+    spec_pod(name, PodSpec { scheduler_name: "ai-storage-scheduler".into(), ..PodSpec::default() })
+}
+
+/// A pod with this spec.
+pub(crate) fn spec_pod(name: &str, spec: PodSpec) -> Pod {
+    Pod {
+        uid: format!("uid-{name}").into(),
+        namespace: "default".into(),
+        name: name.into(),
+        spec: Arc::new(spec),
+        node: None,
+        ended: false,
+        deleting: false,
+        nominated_node: None,
+        refused: None,
+    }
+}
+
+/// Changes a pod's spec.
+pub(crate) fn with(mut pod: Pod, change: impl FnOnce(&mut PodSpec)) -> Pod {
+    change(Arc::make_mut(&mut pod.spec));
+    pod
+}
+
+/// A pod with `ai-storage.keti/…` annotations, named without the prefix.
+pub(crate) fn hinted<const N: usize>(name: &str, hints: [(&str, &str); N]) -> Pod {
+    with(pod(name), |s| s.annotations = hints.into_iter().map(|(k, v)| (format!("ai-storage.keti/{k}"), v)).collect())
+}
+
+/// A pod that requests CPU and memory, given as Kubernetes quantities.
+pub(crate) fn requesting(name: &str, cpu: &str, memory: &str) -> Pod {
+    with(pod(name), |s| {
+        s.requests.cpu = MilliCpu(Quantity::parse(cpu).unwrap().milli_value());
+        s.requests.memory = Bytes(Quantity::parse(memory).unwrap().value());
+        s.nonzero_request.cpu = s.requests.cpu;
+        s.nonzero_request.memory = s.requests.memory;
+        s.n_containers = 1;
+    })
+}
+
+/// A node with labels, its storage facts read from them.
+pub(crate) fn labelled<const N: usize>(name: &str, labels: [(&str, &str); N]) -> Node {
+    storage_node(name, labels, [])
+}
+
+/// A node with labels and `ai-storage.keti/…` annotations (named without the prefix), its storage facts read from both.
+pub(crate) fn storage_node<const N: usize, const M: usize>(name: &str, labels: [(&str, &str); N], annotations: [(&str, &str); M]) -> Node {
+    let mut node = node(name);
+    node.labels = Labels::from(labels);
+    node.annotations = annotations.into_iter().map(|(k, v)| (format!("ai-storage.keti/{k}"), v)).collect();
+    node.storage = storage_facts::read(&node.labels, &node.annotations, NodeSize { cores: 8, memory_gib: 32 }).0;
+    node
+}
+
+/// A node with one taint.
+pub(crate) fn tainted(name: &str, key: &str, value: &str, effect: TaintEffect) -> Node {
+    Node { taints: alloc::vec![Taint { key: key.into(), value: value.into(), effect }], ..node(name) }
+}
+
+/// A pod that uses these claims.
+pub(crate) fn claiming<const N: usize>(name: &str, claims: [&str; N]) -> Pod {
+    with(pod(name), |s| s.volumes = claims.into_iter().map(|c| PodVolume::Claim { claim: c.into(), read_only: false }).collect())
+}
+
+impl Cluster {
+    pub(crate) fn of<const N: usize>(nodes: [Node; N]) -> Self {
+        nodes.into_iter().fold(Self::default(), Self::node)
+    }
+
+    pub(crate) fn node(mut self, node: Node) -> Self {
+        for (image, _) in &node.images {
+            *self.snapshot.image_nodes.entry(image.clone()).or_default() += 1;
+        }
+        let info = Arc::new(NodeInfo::new(Arc::new(node)));
+        let at = self.snapshot.nodes.partition_point(|n| n.node.name < info.node.name);
+        self.snapshot.nodes.insert(at, info);
+        self
+    }
+
+    /// Puts a pod on a node, without I/O demand.
+    pub(crate) fn placed(self, on: &str, pod: Pod) -> Self {
+        self.placed_with_io(on, pod, IoDemand::default())
+    }
+
+    pub(crate) fn placed_with_io(mut self, on: &str, mut pod: Pod, io: IoDemand) -> Self {
+        pod.node = Some(on.into());
+        for claim in pod.claims() {
+            self.snapshot.claim_users.entry((pod.namespace.clone(), claim)).or_default().push(on.into());
+        }
+        let i = self.snapshot.node_idx(on).unwrap();
+        Arc::make_mut(&mut self.snapshot.nodes[i]).add(PlacedPod { pod: Arc::new(pod), io });
+        self
+    }
+
+    pub(crate) fn claim(mut self, mut claim: Claim) -> Self {
+        if claim.namespace.is_empty() {
+            claim.namespace = "default".into();
+        }
+        self.snapshot.claims.insert((claim.namespace.clone(), claim.name.clone()), Arc::new(claim));
+        self
+    }
+
+    pub(crate) fn volume(mut self, volume: Volume) -> Self {
+        self.snapshot.volumes.insert(volume.name.clone(), Arc::new(volume));
+        self
+    }
+
+    pub(crate) fn class(mut self, class: StorageClass) -> Self {
+        self.snapshot.classes.insert(class.name.clone(), Arc::new(class));
+        self
+    }
+
+    pub(crate) fn csi_node(mut self, csi_node: CsiNode) -> Self {
+        self.snapshot.csi_nodes.insert(csi_node.name.clone(), Arc::new(csi_node));
+        self
+    }
+
+    pub(crate) fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    pub(crate) fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Decides with only the named plugins, each of weight 1 (AI storage plugins: as configured).
+    pub(crate) fn decide(&self, plugins: &[&str], pod: &Pod) -> Decision {
+        let weight = |name: &str| if self.config.plugins.of(name).is_some() { Weight::Configured } else { Weight::Fixed(1) };
+        self.decide_profile(&Profile::of("ai-storage-scheduler", plugins.iter().map(|name| (*name, weight(name)))), pod)
+    }
+
+    pub(crate) fn decide_profile(&self, profile: &Profile, pod: &Pod) -> Decision {
+        let policy = self.policy.as_ref();
+        let workload = WorkloadProfile::resolve(pod, policy.map(|p| (p, PolicySource::Success)), &self.config);
+        let attempt = Attempt { snapshot: &self.snapshot, pod, workload: &workload, policy, config: &self.config };
+        let policy_source = if policy.is_some() { PolicySource::Success } else { PolicySource::Fallback };
+        decide(profile, &attempt, Choice { salt: 0, report_nodes: usize::MAX, policy_source }).decision
+    }
+}
+
+/// Questions that tests ask of a decision.
+impl Decision {
+    fn report(&self, node: &str) -> &NodeReport {
+        self.nodes.iter().find(|n| *n.node == *node).unwrap_or_else(|| panic!("no node {node} in the decision"))
+    }
+
+    /// Reasons against a node, joined by "; "; empty where it is feasible.
+    pub(crate) fn against(&self, node: &str) -> String {
+        self.report(node).reasons.iter().map(|r| r.message.clone()).collect::<Vec<_>>().join("; ")
+    }
+
+    /// A plugin's score of a node, `None` when it skipped the pod or was not in the profile.
+    pub(crate) fn score(&self, node: &str, plugin: &str) -> Option<i64> {
+        self.report(node).plugins.iter().find(|p| p.name == plugin && !p.skipped).map(|p| p.score)
+    }
+
+    /// One component of a plugin's score of a node.
+    pub(crate) fn component(&self, node: &str, plugin: &str, component: &str) -> Option<i64> {
+        let plugin = self.report(node).plugins.iter().find(|p| p.name == plugin)?;
+        plugin.components.0.iter().find(|c| c.name == component).map(|c| c.score)
+    }
+
+    /// Names of the feasible nodes, sorted.
+    pub(crate) fn feasible(&self) -> Vec<Str> {
+        let mut names: Vec<Str> = self.nodes.iter().filter(|n| n.feasible).map(|n| n.node.clone()).collect();
+        names.sort_unstable();
+        names
+    }
+}

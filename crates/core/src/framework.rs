@@ -1,0 +1,230 @@
+//! What a plugin is: it prepares for one pod, then judges and scores nodes, and says which events could change a refusal.
+//! Leaves out the plugins themselves (`plugins/`) and the order of things (`decide`).
+
+use crate::decision::Components;
+use crate::workload_profile::WorkloadProfile;
+use aisched_model::Str;
+use aisched_model::config::Config;
+use aisched_model::node::{Node, NodeInfo};
+use aisched_model::pod::Pod;
+use aisched_model::policy::Policy;
+use aisched_model::snapshot::Snapshot;
+use aisched_model::volume::{Claim, CsiNode, StorageClass, Volume};
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use smallvec::{SmallVec, smallvec};
+
+/// Highest score of a plugin for a node.
+pub const MAX_SCORE: i64 = 100;
+
+/// One attempt to find a node for one pod: everything a plugin may look at.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The cluster.
+    pub snapshot: &'a Snapshot,
+    /// The pod.
+    pub pod: &'a Pod,
+    /// What the pod was taken to be.
+    pub workload: &'a WorkloadProfile,
+    /// What APOLLO says of it.
+    pub policy: Option<&'a Policy>,
+    /// The configuration, one throughout the attempt.
+    pub config: &'a Config,
+}
+
+/// A plugin of the scheduler. One file and one line in the registry.
+pub trait Plugin: Send + Sync {
+    /// Name, as in a KubeSchedulerConfiguration.
+    fn name(&self) -> &'static str;
+
+    /// Why the pod may not even enter the queue (kube-scheduler's PreEnqueue); asked whenever the pod changes.
+    fn gate(&self, pod: &Pod) -> Option<String> {
+        let _ = pod;
+        None
+    }
+
+    /// Looks at the pod once, before any node.
+    fn prepare<'a>(&'a self, attempt: &Attempt<'a>) -> Prepared<'a>;
+
+    /// Whether `event` could let a pod that this plugin refused be placed (kube-scheduler's queueing hint).
+    fn helps(&self, pod: &Pod, event: &ClusterEvent<'_>) -> bool;
+}
+
+/// What a plugin has to say about one pod. The default is nothing: it neither filters nor scores.
+#[derive(Default)]
+pub struct Prepared<'a> {
+    /// The pod can go nowhere, whatever the node.
+    pub refusal: Option<Refusal>,
+    /// The only nodes worth looking at.
+    pub only_nodes: Option<Vec<Str>>,
+    /// Judges nodes.
+    pub filter: Option<Box<dyn Filter + 'a>>,
+    /// Scores nodes that passed every filter.
+    pub score: Option<Box<dyn Score + 'a>>,
+}
+
+impl<'a> Prepared<'a> {
+    /// A plugin that only filters.
+    #[must_use]
+    pub fn filter(filter: impl Filter + 'a) -> Self {
+        Self { filter: Some(Box::new(filter)), ..Self::default() }
+    }
+
+    /// A plugin that only scores.
+    #[must_use]
+    pub fn score(score: impl Score + 'a) -> Self {
+        Self { score: Some(Box::new(score)), ..Self::default() }
+    }
+
+    /// A plugin that refuses the pod whatever the node.
+    #[must_use]
+    pub fn refuse(refusal: Refusal) -> Self {
+        Self { refusal: Some(refusal), ..Self::default() }
+    }
+
+    /// Adds a scorer.
+    #[must_use]
+    pub fn and_score(self, score: impl Score + 'a) -> Self {
+        Self { score: Some(Box::new(score)), ..self }
+    }
+}
+
+/// Judges one node for the prepared pod.
+pub trait Filter {
+    /// `None` when the pod may run on the node.
+    fn check(&self, node: &NodeInfo) -> Option<Refusal>;
+
+    /// The numbers behind a refusal, for an explanation.
+    fn detail(&self, node: &NodeInfo) -> Option<String> {
+        let _ = node;
+        None
+    }
+}
+
+/// Scores nodes for the prepared pod.
+pub trait Score {
+    /// Sees every feasible node before the first is scored.
+    fn observe(&mut self, feasible: &[&NodeInfo]) {
+        let _ = feasible;
+    }
+
+    /// The raw score of one node.
+    fn raw(&self, node: &NodeInfo) -> i64;
+
+    /// Turns the raw scores of all feasible nodes into 0–100.
+    fn normalize(&self, scores: &mut [i64]) {
+        let _ = scores;
+    }
+
+    /// What the raw score is made of, for an explanation.
+    fn components(&self, node: &NodeInfo) -> Components {
+        let _ = node;
+        Components::default()
+    }
+}
+
+/// A plugin's refusal: a normal answer, not an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Whether removing pods could change it.
+    pub code: RefusalCode,
+    /// Reasons in kube-scheduler's words.
+    pub reasons: SmallVec<[Cow<'static, str>; 1]>,
+}
+
+/// Whether preemption could help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalCode {
+    /// Removing pods could help.
+    Unschedulable,
+    /// Removing pods could not help (`UnschedulableAndUnresolvable`).
+    Unresolvable,
+}
+
+impl Refusal {
+    /// A refusal that removing pods could change.
+    #[must_use]
+    pub fn unschedulable(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { code: RefusalCode::Unschedulable, reasons: smallvec![reason.into()] }
+    }
+
+    /// A refusal that removing pods could not change.
+    #[must_use]
+    pub fn unresolvable(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { code: RefusalCode::Unresolvable, reasons: smallvec![reason.into()] }
+    }
+}
+
+/// Something in the cluster changed that may let a refused pod be placed.
+#[derive(Clone, Copy, Debug)]
+pub enum ClusterEvent<'a> {
+    /// A node appeared.
+    NodeAdded(&'a Node),
+    /// A node changed in something that placement depends on.
+    NodeChanged {
+        /// Before.
+        old: &'a Node,
+        /// After.
+        new: &'a Node,
+    },
+    /// A node is gone.
+    NodeGone(&'a Node),
+    /// A pod was placed.
+    PodPlaced(&'a Pod),
+    /// A placed pod changed.
+    PodChanged {
+        /// Before.
+        old: &'a Pod,
+        /// After.
+        new: &'a Pod,
+    },
+    /// A placed pod ended, was deleted, or was given up by this scheduler.
+    PodRemoved(&'a Pod),
+    /// The waiting pod itself changed.
+    OwnChange {
+        /// Before.
+        old: &'a Pod,
+        /// After.
+        new: &'a Pod,
+    },
+    /// A claim appeared or changed.
+    Claim(&'a Claim),
+    /// A volume appeared or changed.
+    Volume(&'a Volume),
+    /// A class appeared or changed.
+    Class(&'a StorageClass),
+    /// A node's drivers appeared or changed.
+    CsiNode(&'a CsiNode),
+    /// A namespace appeared or changed its labels.
+    Namespace,
+}
+
+/// kube-scheduler's default normalisation: the highest raw score becomes 100; `reverse` turns the scale round.
+///
+/// Example: 1, 3, 7 become 14, 42, 100; reversed 86, 58, 0. All zero stay 0; reversed they become 100.
+pub fn default_normalize(scores: &mut [i64], reverse: bool) {
+    let max = scores.iter().copied().max().unwrap_or(0);
+    for score in scores {
+        let scaled = if max == 0 { 0 } else { MAX_SCORE * *score / max };
+        *score = if reverse { MAX_SCORE - scaled } else { scaled };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn normalisation_matches_kube_scheduler() {
+        for (raw, plain, reversed) in
+            [([0, 1, 2], [0, 50, 100], [100, 50, 0]), ([1, 3, 7], [14, 42, 100], [86, 58, 0]), ([0, 0, 0], [0, 0, 0], [100, 100, 100])]
+        {
+            let (mut a, mut b) = (raw, raw);
+            default_normalize(&mut a, false);
+            default_normalize(&mut b, true);
+            assert_eq!((a, b), (plain, reversed), "{raw:?}");
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Resolves what a pod is to the storage plugins, once per attempt, each field with its source (`scoring.md` §1).
+//! Leaves out nodes and scores; reads nothing but the pod, its policy and the configuration.
+
+use crate::decision::{FieldView, ProfileView};
+use aisched_model::Str;
+use aisched_model::config::{Config, Traits};
+use aisched_model::labels::Labels;
+use aisched_model::pod::Pod;
+use aisched_model::policy::{Findings, Policy, PolicyDecision, PolicySource};
+use aisched_model::selector::Operator;
+use aisched_model::storage_facts::{ANNOTATION_PREFIX, Fault, IoDemand, names, whole};
+use aisched_model::workload::{IoPattern, PreprocessingType, Stage, Tier};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// Where a field's value came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A fresh APOLLO answer.
+    Apollo,
+    /// An APOLLO answer from the cache.
+    Cache,
+    /// The pod's own labels, annotations or affinity.
+    Pod,
+    /// Other systems' labels and objects.
+    Inferred,
+    /// A value that APOLLO sends for every pod.
+    Default,
+}
+
+impl Source {
+    /// The word used in JSON and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Apollo => "apollo",
+            Self::Cache => "cache",
+            Self::Pod => "pod",
+            Self::Inferred => "inferred",
+            Self::Default => "default",
+        }
+    }
+}
+
+/// A value and where it came from; `None` when nothing says.
+pub type Sourced<T> = Option<(T, Source)>;
+
+/// What a pod is to the storage plugins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkloadProfile {
+    /// Pipeline stage.
+    pub stage: Sourced<Stage>,
+    /// Preprocessing type.
+    pub preprocessing_type: Sourced<PreprocessingType>,
+    /// I/O pattern.
+    pub io_pattern: Sourced<IoPattern>,
+    /// Datasets; never an empty list.
+    pub datasets: Sourced<Vec<Str>>,
+    /// Storage tier asked for.
+    pub required_tier: Sourced<Tier>,
+    /// Whether the tier binds.
+    pub strict_tier: bool,
+    /// Whether only nodes with computational storage will do.
+    pub require_csd: bool,
+    /// Whether APOLLO says that the workload can use computational storage.
+    pub csd_by_policy: bool,
+    /// IOPS asked for.
+    pub required_iops: Sourced<i64>,
+    /// MB/s asked for.
+    pub required_throughput_mbps: Sourced<i64>,
+    /// GB asked for.
+    pub required_capacity_gb: Sourced<i64>,
+    /// Zone preferred.
+    pub preferred_zone: Sourced<Str>,
+    /// Rack preferred.
+    pub preferred_rack: Sourced<Str>,
+    /// What the workload does; set for preprocessing workloads only.
+    pub traits: Option<Traits>,
+    /// Values on the pod that could not be used.
+    pub faults: Vec<Fault>,
+}
+
+impl WorkloadProfile {
+    /// Resolves a pod's profile. `policy` comes with its source: fresh or cached.
+    #[must_use]
+    pub fn resolve(pod: &Pod, policy: Option<(&Policy, PolicySource)>, config: &Config) -> Self {
+        let reader = Reader { pod, policy, config, faults: Vec::new() };
+        reader.resolve()
+    }
+
+    /// Whether the pod prepares data: its stage says so, or its preprocessing type is known.
+    #[must_use]
+    pub fn is_preprocessing(&self) -> bool {
+        self.traits.is_some()
+    }
+
+    /// What the pod takes from a node's I/O budgets. Values that APOLLO sends for every pod are no demands.
+    #[must_use]
+    pub fn io_demand(&self) -> IoDemand {
+        let demand = |field: &Sourced<i64>| match field {
+            Some((n, source)) if *source != Source::Default => *n,
+            _ => 0,
+        };
+        IoDemand {
+            iops: demand(&self.required_iops),
+            throughput_mbps: demand(&self.required_throughput_mbps),
+            capacity_gb: demand(&self.required_capacity_gb),
+        }
+    }
+
+    /// The known fields, for explanations.
+    #[must_use]
+    pub fn view(&self) -> ProfileView {
+        let mut view = Vec::new();
+        let mut push = |name, field: Option<(String, Source)>| {
+            if let Some((value, source)) = field {
+                view.push((name, FieldView { value, source: source.as_str() }));
+            }
+        };
+        push("stage", self.stage.map(|(s, source)| (s.as_str().into(), source)));
+        push("preprocessingType", self.preprocessing_type.as_ref().map(|(t, s)| (t.as_str().into(), *s)));
+        push("ioPattern", self.io_pattern.map(|(p, source)| (p.as_str().into(), source)));
+        push("datasets", self.datasets.as_ref().map(|(d, s)| (d.join(","), *s)));
+        push("requiredTier", self.required_tier.map(|(t, source)| (t.as_str().into(), source)));
+        push("requiredIops", self.required_iops.map(|(n, s)| (n.to_string(), s)));
+        push("requiredThroughputMbps", self.required_throughput_mbps.map(|(n, s)| (n.to_string(), s)));
+        push("requiredCapacityGb", self.required_capacity_gb.map(|(n, s)| (n.to_string(), s)));
+        push("preferredZone", self.preferred_zone.as_ref().map(|(z, s)| (z.to_string(), *s)));
+        push("preferredRack", self.preferred_rack.as_ref().map(|(r, s)| (r.to_string(), *s)));
+        ProfileView(view)
+    }
+}
+
+/// Reads the sources in their order and collects what could not be used.
+struct Reader<'a> {
+    pod: &'a Pod,
+    policy: Option<(&'a Policy, PolicySource)>,
+    config: &'a Config,
+    faults: Vec<Fault>,
+}
+
+impl Reader<'_> {
+    fn resolve(mut self) -> WorkloadProfile {
+        let stage = self.pod_value(&["workload-stage", "pipeline-stage"], &["pipeline-step", "stage"], stage, Stage::accepted);
+        let stage = self.with_policy(stage, |f| f.stage);
+        let types: Vec<Str> = self.config.preprocessing_types.keys().cloned().collect();
+        let preprocessing_type =
+            self.pod_value(&["preprocessing-type"], &["preprocessing-type"], |v| preprocessing_type(v, &types), || types.join(", "));
+        let preprocessing_type = self.with_policy(preprocessing_type, |f| f.preprocessing_type.clone());
+        let io_pattern = self.pod_value(&["io-pattern"], &[], IoPattern::from_spelling, IoPattern::accepted);
+        let io_pattern = self.with_policy(io_pattern, |f| f.io_pattern);
+        let datasets = self.annotation("dataset").map(|v| names(v)).filter(|d| !d.is_empty());
+        let datasets = self.with_policy(datasets, |f| Some(f.datasets.clone()).filter(|d| !d.is_empty()));
+        let tier = self.pod_value(&["required-storage-tier"], &["storage-tier"], Tier::from_spelling, Tier::accepted);
+        let required_tier = self.with_policy(tier, |f| f.required_tier);
+        let required_iops = self.number("required-iops", |f| f.required_iops);
+        let required_throughput_mbps = self.number("required-throughput-mbps", |f| f.required_throughput_mbps);
+        let required_capacity_gb = self.number("required-capacity-gb", |f| f.required_capacity_gb);
+        let require = self.policy.is_some_and(|(p, _)| p.decision == PolicyDecision::Require);
+        let csd_by_policy = self.policy.is_some_and(|(p, _)| p.findings.requires_csd);
+        let preprocessing = preprocessing_type.is_some() || matches!(stage, Some((Stage::DataLoading | Stage::Preprocessing, _)));
+        let traits = preprocessing.then(|| {
+            let known = preprocessing_type.as_ref().and_then(|(t, _)| self.config.preprocessing_types.get(t.as_str()).copied());
+            known.unwrap_or_else(|| Traits::inferred(io_pattern.map(|(p, _)| p)))
+        });
+        WorkloadProfile {
+            stage,
+            preprocessing_type,
+            io_pattern,
+            datasets,
+            required_tier,
+            strict_tier: self.flag("strict-storage-tier") || require,
+            require_csd: self.flag("require-csd") || (require && csd_by_policy),
+            csd_by_policy,
+            required_iops,
+            required_throughput_mbps,
+            required_capacity_gb,
+            preferred_zone: self.preferred("preferred-zone").or_else(|| self.affinity_zone()).map(|z| (z, Source::Pod)),
+            preferred_rack: self.preferred("preferred-rack").map(|r| (r, Source::Pod)),
+            traits,
+            faults: self.faults,
+        }
+    }
+
+    /// A finding of APOLLO wins over the pod, the pod over APOLLO's defaults.
+    fn with_policy<T>(&self, pod: Option<T>, of: impl Fn(&Findings) -> Option<T>) -> Sourced<T> {
+        let policy_source = |source| if source == PolicySource::Cache { Source::Cache } else { Source::Apollo };
+        let finding = self.policy.and_then(|(p, source)| Some((of(&p.findings)?, policy_source(source))));
+        finding.or_else(|| Some((pod?, Source::Pod))).or_else(|| self.policy.and_then(|(p, _)| Some((of(&p.defaults)?, Source::Default))))
+    }
+
+    fn annotation(&self, name: &str) -> Option<&Str> {
+        self.pod.spec.annotations.get(&format!("{ANNOTATION_PREFIX}{name}"))
+    }
+
+    /// The first usable value under the annotations, then the labels.
+    fn pod_value<T>(
+        &mut self,
+        annotations: &[&str],
+        labels: &[&str],
+        parse: impl Fn(&str) -> Option<T>,
+        accepted: impl Fn() -> String,
+    ) -> Option<T> {
+        let spec = self.pod.spec.clone();
+        let annotations = annotations.iter().map(|name| (format!("{ANNOTATION_PREFIX}{name}"), &spec.annotations));
+        let labels = labels.iter().map(|name| (String::from(*name), &spec.labels));
+        for (key, pairs) in annotations.chain(labels) {
+            if let Some(value) = self.usable(&key, pairs, &parse, &accepted) {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn usable<T>(&mut self, key: &str, pairs: &Labels, parse: impl Fn(&str) -> Option<T>, accepted: impl Fn() -> String) -> Option<T> {
+        let value = pairs.get(key).filter(|v| !v.trim().is_empty())?;
+        let parsed = parse(value);
+        if parsed.is_none() {
+            self.faults.push(Fault::new(key, value, format!("one of {}", accepted())));
+        }
+        parsed
+    }
+
+    fn number(&mut self, name: &str, of: impl Fn(&Findings) -> Option<i64>) -> Sourced<i64> {
+        let key = format!("{ANNOTATION_PREFIX}{name}");
+        let value = self.pod.spec.annotations.get(&key).cloned();
+        let number = value.as_ref().and_then(|v| whole(v));
+        if let (Some(value), None) = (&value, number) {
+            self.faults.push(Fault::new(&key, value, "a whole number, 0 or more"));
+        }
+        self.with_policy(number.filter(|n| *n > 0), of)
+    }
+
+    fn flag(&mut self, name: &str) -> bool {
+        let key = format!("{ANNOTATION_PREFIX}{name}");
+        let annotations = self.pod.spec.annotations.clone();
+        let parse = |v: &str| match v.trim().to_ascii_lowercase().as_str() {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        };
+        self.usable(&key, &annotations, parse, || "true, false".into()).unwrap_or(false)
+    }
+
+    fn preferred(&self, name: &str) -> Option<Str> {
+        self.annotation(name).map(|v| Str::from(v.trim())).filter(|v| !v.is_empty())
+    }
+
+    /// The first value of a preferred node-affinity term on the zone label.
+    fn affinity_zone(&self) -> Option<Str> {
+        let preferred = &self.pod.spec.node_affinity.preferred;
+        preferred
+            .iter()
+            .flat_map(|(_, term)| &term.labels)
+            .find(|r| *r.key == *"topology.kubernetes.io/zone" && r.operator == Operator::In)
+            .and_then(|r| r.values.first().cloned())
+    }
+}
+
+/// A stage by any spelling; a longer text that contains `preprocess` counts as preprocessing.
+fn stage(value: &str) -> Option<Stage> {
+    Stage::from_spelling(value).or_else(|| value.to_ascii_lowercase().contains("preprocess").then_some(Stage::Preprocessing))
+}
+
+/// A preprocessing type by any spelling of a built-in one, or by the name of one that the configuration defines.
+fn preprocessing_type(value: &str, configured: &[Str]) -> Option<PreprocessingType> {
+    PreprocessingType::built_in(value).or_else(|| {
+        let name = configured.iter().find(|name| name.eq_ignore_ascii_case(value.trim()))?;
+        Some(PreprocessingType::custom(name.clone()))
+    })
+}
