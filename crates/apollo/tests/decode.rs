@@ -1,5 +1,6 @@
 //! Decodes hand-made answers: the older dialect, every enum, terms, and what a hostile server could send.
 //! Leaves out recorded answers (`golden.rs`) and transport (`client.rs`).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use aisched_apollo::decode::{Decoded, NoPolicy, Oddities, decode};
 use aisched_apollo::wire::{
@@ -273,7 +274,8 @@ fn constraint(kind: &str, key: &str, operator: &str, values: &[&str]) -> Schedul
 #[test]
 fn constraints_are_node_filters_or_ignored() {
     use ConstraintOperator as Op;
-    let cases: &[(SchedulingConstraint, Option<(Op, &[&str])>)] = &[
+    type Read = Option<(Op, &'static [&'static str])>;
+    let cases: &[(SchedulingConstraint, Read)] = &[
         (constraint("node_selector", "k", "In", &["a", " b "]), Some((Op::In, &["a", "b"]))),
         (constraint("node_affinity", "k", "notin", &[""]), Some((Op::NotIn, &[""]))),
         (constraint("node_affinity", "k", "Exists", &[]), Some((Op::Exists, &[]))),

@@ -1,5 +1,6 @@
 //! Decodes every recorded answer of the field's engine (`golden/`: text and hex) and compares what it means.
 //! Leaves out hand-made answers: see `decode.rs`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use aisched_apollo::decode::{NoPolicy, Oddities, decode};
 use aisched_apollo::wire::SchedulingPolicy;
