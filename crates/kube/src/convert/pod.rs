@@ -1,0 +1,133 @@
+//! A pod object as the model's pod.
+//! Leaves out the request formula (`requests`) and affinity (`affinity`).
+
+use super::affinity::Context;
+use super::{Converted, annotations, labels, requests};
+use crate::intern::Interner;
+use crate::objects::{ContainerObject, PodObject, VolumeObject};
+use aisched_model::Str;
+use aisched_model::pod::{HostPort, LegacyDisk, Pod, PodSpec, PodVolume, PreemptionPolicy, RefusedCondition};
+use aisched_model::storage_facts::{ANNOTATION_PREFIX, Fault};
+use std::sync::Arc;
+
+/// The model's pod. Equal content of pods shares one spec through `interner`.
+#[must_use]
+pub fn pod(object: &PodObject, interner: &mut Interner) -> Converted<Pod> {
+    let mut faults = Vec::new();
+    let (meta, status) = (&object.metadata, &object.status);
+    let node = object.spec.node_name.as_deref().filter(|n| !n.is_empty()).map(|n| interner.str(n));
+    let spec = spec(object, node.is_some(), interner, &mut faults);
+    let refused = status.conditions.iter().find(|c| c.kind == "PodScheduled" && c.status == "False" && node.is_none());
+    let value = Pod {
+        uid: Str::from(meta.uid.as_deref().unwrap_or_default()),
+        namespace: interner.str(meta.namespace.as_deref().unwrap_or_default()),
+        name: Str::from(meta.name.as_deref().unwrap_or_default()),
+        spec: interner.spec(spec),
+        node,
+        ended: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
+        deleting: meta.deletion_timestamp.is_some(),
+        nominated_node: status.nominated_node_name.as_deref().filter(|n| !n.is_empty()).map(|n| interner.str(n)),
+        refused: refused.map(|c| Arc::new(RefusedCondition { reason: interner.str(&c.reason), message: interner.str(&c.message) })),
+    };
+    Converted::new(value, faults)
+}
+
+fn spec(object: &PodObject, bound: bool, interner: &mut Interner, faults: &mut Vec<Fault>) -> PodSpec {
+    let (meta, spec) = (&object.metadata, &object.spec);
+    let (request, nonzero_request) = requests::requests(object, interner, faults);
+    let affinity = spec.affinity.as_ref();
+    let mut context = Context { interner, faults, namespace: meta.namespace.as_deref().unwrap_or_default() };
+    let node_affinity = affinity.and_then(|a| a.node_affinity.as_ref()).map(|a| context.node_affinity(a)).unwrap_or_default();
+    let pod_affinity = affinity.and_then(|a| a.pod_affinity.as_ref()).map(|a| {
+        let (required, preferred) =
+            (&a.required_during_scheduling_ignored_during_execution, &a.preferred_during_scheduling_ignored_during_execution);
+        context.pod_affinity("podAffinity", required.as_ref(), preferred.as_ref())
+    });
+    let pod_anti_affinity = affinity.and_then(|a| a.pod_anti_affinity.as_ref()).map(|a| {
+        let (required, preferred) =
+            (&a.required_during_scheduling_ignored_during_execution, &a.preferred_during_scheduling_ignored_during_execution);
+        context.pod_affinity("podAntiAffinity", required.as_ref(), preferred.as_ref())
+    });
+    let spread = spec.topology_spread_constraints.iter().enumerate().map(|(i, c)| context.spread(i, c)).collect();
+    let tolerations = spec.tolerations.iter().enumerate().filter_map(|(i, t)| context.toleration(i, t)).collect();
+    let images = images(object, interner);
+    PodSpec {
+        scheduler_name: interner.str(spec.scheduler_name.as_deref().unwrap_or("default-scheduler")),
+        labels: labels(meta.labels.as_ref(), interner),
+        annotations: annotations(meta.annotations.as_ref(), if bound { ANNOTATION_PREFIX } else { "" }, interner),
+        priority: spec.priority.unwrap_or(0),
+        preemption: if spec.preemption_policy.as_deref() == Some("Never") {
+            PreemptionPolicy::Never
+        } else {
+            PreemptionPolicy::LowerPriority
+        },
+        scheduling_gates: spec.scheduling_gates.iter().map(|g| interner.str(&g.name)).collect(),
+        tolerations,
+        node_selector: labels(Some(&spec.node_selector), interner),
+        node_affinity,
+        pod_affinity: pod_affinity.unwrap_or_default(),
+        pod_anti_affinity: pod_anti_affinity.unwrap_or_default(),
+        spread,
+        requests: request,
+        nonzero_request,
+        host_ports: host_ports(object, interner),
+        n_containers: images.len(),
+        images,
+        volumes: spec.volumes.iter().filter_map(|v| volume(v, interner)).collect(),
+    }
+}
+
+/// Ports of the containers that run for the pod's whole life: sidecars first, as the API lists them.
+fn host_ports(object: &PodObject, interner: &mut Interner) -> Vec<HostPort> {
+    let is_sidecar = |c: &&ContainerObject| c.restart_policy.as_deref() == Some("Always");
+    let lasting = object.spec.init_containers.iter().filter(is_sidecar).chain(&object.spec.containers);
+    let ports = lasting.flat_map(|c| &c.ports).filter(|p| p.host_port > 0);
+    ports
+        .map(|p| HostPort {
+            ip: interner.str(p.host_ip.as_deref().filter(|ip| !ip.is_empty()).unwrap_or("0.0.0.0")),
+            protocol: interner.str(p.protocol.as_deref().filter(|p| !p.is_empty()).unwrap_or("TCP")),
+            port: p.host_port,
+        })
+        .collect()
+}
+
+/// Images of init containers, containers and image volumes: each is one that the node has to have.
+fn images(object: &PodObject, interner: &mut Interner) -> Vec<Str> {
+    let spec = &object.spec;
+    let containers = spec.init_containers.iter().chain(&spec.containers).map(|c| c.image.as_str());
+    let volumes = spec.volumes.iter().filter_map(|v| v.image.as_ref()).map(|i| i.reference.as_str());
+    containers.chain(volumes).map(|image| interner.str(image)).collect()
+}
+
+fn volume(v: &VolumeObject, interner: &mut Interner) -> Option<PodVolume> {
+    if let Some(source) = &v.persistent_volume_claim {
+        return Some(PodVolume::Claim { claim: interner.str(&source.claim_name), read_only: source.read_only });
+    }
+    if let Some(source) = &v.ephemeral {
+        let class = source.volume_claim_template.spec.storage_class_name.as_deref();
+        return Some(PodVolume::Ephemeral { volume: interner.str(&v.name), storage_class: class.map(|c| interner.str(c)) });
+    }
+    if let Some(source) = &v.csi {
+        return Some(PodVolume::Csi { driver: interner.str(&source.driver) });
+    }
+    disk(v, interner).map(PodVolume::Disk)
+}
+
+fn disk(v: &VolumeObject, interner: &mut Interner) -> Option<LegacyDisk> {
+    if let Some(gce) = &v.gce_persistent_disk {
+        return Some(LegacyDisk::Gce { name: interner.str(&gce.pd_name), read_only: gce.read_only });
+    }
+    if let Some(ebs) = &v.aws_elastic_block_store {
+        return Some(LegacyDisk::Ebs { id: interner.str(&ebs.volume_id) });
+    }
+    if let Some(iscsi) = &v.iscsi {
+        return Some(LegacyDisk::Iscsi { iqn: interner.str(&iscsi.iqn), read_only: iscsi.read_only });
+    }
+    let rbd = v.rbd.as_ref()?;
+    Some(LegacyDisk::Rbd {
+        monitors: rbd.monitors.iter().map(|m| interner.str(m)).collect(),
+        pool: interner.str(rbd.pool.as_deref().unwrap_or("rbd")),
+        image: interner.str(&rbd.image),
+        read_only: rbd.read_only,
+    })
+}

@@ -1,0 +1,273 @@
+//! Objects from YAML or JSON documents: what `kubectl get -o yaml` writes and what people write by hand.
+//! Leaves out reading files. Objects get the defaults that an API server would have given them.
+
+mod defaults;
+pub(crate) mod tree;
+
+use crate::convert::{self, Converted};
+use crate::crd::AIStorageConfig;
+use crate::intern::Interner;
+use crate::objects::{ClaimObject, CsiNodeObject, NamespaceObject, NodeObject, PersistentVolumeObject, PodObject, StorageClassObject};
+use aisched_core::event::Event;
+use aisched_model::Str;
+use aisched_model::labels::Labels;
+use aisched_model::node::Node;
+use aisched_model::pod::Pod;
+use aisched_model::storage_facts::Fault;
+use aisched_model::volume::{Claim, CsiNode, StorageClass, Volume};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::fmt;
+use std::sync::Arc;
+use tree::{Node as TreeNode, Tree};
+
+/// An object of a document.
+#[derive(Clone, Debug)]
+pub enum Object {
+    /// A node, with the labels and annotations on it that cannot be used.
+    Node(Arc<Node>, Vec<Fault>),
+    /// A pod.
+    Pod(Arc<Pod>),
+    /// A claim.
+    Claim(Arc<Claim>),
+    /// A volume.
+    Volume(Arc<Volume>),
+    /// A class.
+    Class(Arc<StorageClass>),
+    /// A node's drivers.
+    CsiNode(Arc<CsiNode>),
+    /// A namespace: name, labels.
+    Namespace(Str, Labels),
+    /// The scheduler's configuration, as it is written; see [`crate::crd::to_config`].
+    Config(Box<AIStorageConfig>),
+    /// An object of a kind that does not bear on placement: kind, name.
+    Ignored(String, String),
+}
+
+impl Object {
+    /// The engine's event that tells of the object; none for a configuration and for what is ignored.
+    #[must_use]
+    pub fn into_event(self) -> Option<Event> {
+        Some(match self {
+            Self::Node(node, hints) => Event::NodeSet(node, hints),
+            Self::Pod(pod) => Event::PodSet(pod),
+            Self::Claim(claim) => Event::ClaimSet(claim),
+            Self::Volume(volume) => Event::VolumeSet(volume),
+            Self::Class(class) => Event::ClassSet(class),
+            Self::CsiNode(csi_node) => Event::CsiNodeSet(csi_node),
+            Self::Namespace(name, labels) => Event::NamespaceSet(name, labels),
+            Self::Config(_) | Self::Ignored(..) => return None,
+        })
+    }
+}
+
+/// Something in a document that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseFault {
+    /// File, as it was named.
+    pub file: String,
+    /// Line, from 1; 0 when it is not known.
+    pub line: u64,
+    /// Document of the file, from 1.
+    pub document: usize,
+    /// Kind and name of the object, empty when the text is no YAML.
+    pub object: String,
+    /// Path of the field, empty for the object as a whole.
+    pub field: String,
+    /// What stands there.
+    pub value: String,
+    /// What would be right.
+    pub expected: String,
+}
+
+impl fmt::Display for ParseFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+        } else {
+            write!(f, " (document {})", self.document)?;
+        }
+        f.write_str(": ")?;
+        if !self.object.is_empty() {
+            write!(f, "{}: ", self.object)?;
+        }
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        if !self.value.is_empty() {
+            write!(f, "{:?}: ", self.value)?;
+        }
+        write!(f, "expected {}", self.expected)
+    }
+}
+
+impl std::error::Error for ParseFault {}
+
+/// Reads every object of `text`, lists taken apart; `file` is for messages.
+///
+/// # Errors
+/// Every fault that the API server would refuse, each with its line.
+pub fn parse_documents(text: &str, file: &str) -> Result<Vec<Object>, Vec<ParseFault>> {
+    let mut reader = Reader { file, document: 0, interner: Interner::default(), objects: Vec::new(), faults: Vec::new() };
+    match tree::read(text) {
+        Ok(documents) => {
+            for (i, document) in documents.iter().enumerate() {
+                reader.document = i + 1;
+                reader.object(document, None);
+            }
+        }
+        Err(error) => reader.faults.push(ParseFault {
+            file: file.into(),
+            line: error.line,
+            document: 0,
+            object: String::new(),
+            field: String::new(),
+            value: String::new(),
+            expected: format!("YAML or JSON ({})", error.message),
+        }),
+    }
+    if reader.faults.is_empty() { Ok(reader.objects) } else { Err(reader.faults) }
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    document: usize,
+    interner: Interner,
+    objects: Vec<Object>,
+    faults: Vec<ParseFault>,
+}
+
+impl Reader<'_> {
+    /// One object, or a list of them; the items of a `PodList` need not say that they are pods.
+    fn object(&mut self, tree: &Tree, kind_of_list: Option<&str>) {
+        let kind = match tree.text("kind").or(kind_of_list) {
+            Some(kind) => kind,
+            None => return self.fault(tree, "", "kind", "", "the kind of the object, such as Pod or Node"),
+        };
+        if let Some(item_kind) = kind.strip_suffix("List") {
+            return self.list(tree, kind, item_kind);
+        }
+        let name = tree.get("metadata").and_then(|m| m.text("name")).unwrap_or_default();
+        if name.is_empty() {
+            return self.fault(tree, kind, "metadata.name", "", "a name");
+        }
+        match (kind, group(tree, kind)) {
+            ("Pod", "") => self.read::<PodObject, _>(tree, kind, name, defaults::pod, convert::pod, |c| Object::Pod(Arc::new(c.value))),
+            ("Node", "") => {
+                self.read::<NodeObject, _>(tree, kind, name, defaults::node, convert::node, |c| Object::Node(Arc::new(c.value), c.hints));
+            }
+            ("PersistentVolumeClaim", "") => {
+                self.read::<ClaimObject, _>(tree, kind, name, defaults::claim, convert::claim, |c| Object::Claim(Arc::new(c.value)));
+            }
+            ("PersistentVolume", "") => {
+                self.read::<PersistentVolumeObject, _>(tree, kind, name, |_| (), convert::volume, |c| Object::Volume(Arc::new(c.value)));
+            }
+            ("StorageClass", "storage.k8s.io") => {
+                self.read::<StorageClassObject, _>(tree, kind, name, |_| (), convert::class, |c| Object::Class(Arc::new(c.value)));
+            }
+            ("CSINode", "storage.k8s.io") => {
+                self.read::<CsiNodeObject, _>(tree, kind, name, |_| (), convert::csi_node, |c| Object::CsiNode(Arc::new(c.value)));
+            }
+            ("Namespace", "") => {
+                self.read::<NamespaceObject, _>(tree, kind, name, |_| (), convert::namespace, |c| Object::Namespace(c.value.0, c.value.1));
+            }
+            ("AIStorageConfig", "ai-storage.keti") => self.config(tree, name),
+            _ => self.objects.push(Object::Ignored(kind.into(), name.into())),
+        }
+    }
+
+    fn list(&mut self, tree: &Tree, kind: &str, item_kind: &str) {
+        match tree.get("items").map(|items| &items.node) {
+            Some(TreeNode::List(items)) => {
+                for item in items {
+                    self.object(item, (!item_kind.is_empty()).then_some(item_kind));
+                }
+            }
+            None | Some(TreeNode::Scalar(Value::Null)) => {}
+            Some(TreeNode::Scalar(_) | TreeNode::Map(_)) => self.fault(tree, kind, "items", "", "a list of objects"),
+        }
+    }
+
+    fn read<T: DeserializeOwned, V>(
+        &mut self,
+        tree: &Tree,
+        kind: &str,
+        name: &str,
+        defaults: fn(&mut T),
+        convert: fn(&T, &mut Interner) -> Converted<V>,
+        wrap: fn(Converted<V>) -> Object,
+    ) {
+        let shown = format!("{kind} {}", full_name(tree, name));
+        let mut object: T = match serde_path_to_error::deserialize(tree.to_value()) {
+            Ok(object) => object,
+            Err(error) => {
+                let path = error.path().to_string();
+                return self.fault(tree, &shown, &path, &tree.at(&path).shown(), &expected(error.inner()));
+            }
+        };
+        defaults(&mut object);
+        let converted = convert(&object, &mut self.interner);
+        for fault in &converted.faults {
+            self.fault(tree, &shown, &fault.key, &fault.value, &fault.expected);
+        }
+        self.objects.push(wrap(converted));
+    }
+
+    fn config(&mut self, tree: &Tree, name: &str) {
+        let shown = format!("AIStorageConfig {}", full_name(tree, name));
+        let mut value = tree.to_value();
+        let spec = value["spec"].take();
+        let faults = crate::crd::faults_of_spec(&spec, true);
+        value["spec"] = if spec.is_null() { Value::Object(serde_json::Map::new()) } else { spec };
+        for fault in &faults {
+            self.fault(tree, &shown, &fault.path, &fault.value, &fault.expected);
+        }
+        if !faults.is_empty() {
+            return;
+        }
+        match serde_json::from_value::<AIStorageConfig>(value) {
+            Ok(config) => self.objects.push(Object::Config(Box::new(config))),
+            Err(error) => self.fault(tree, &shown, "", "", &expected(&error)),
+        }
+    }
+
+    fn fault(&mut self, tree: &Tree, object: &str, field: &str, value: &str, expected: &str) {
+        self.faults.push(ParseFault {
+            file: self.file.into(),
+            line: tree.at(field).line,
+            document: self.document,
+            object: object.into(),
+            field: if field == "." { String::new() } else { field.into() },
+            value: value.into(),
+            expected: expected.into(),
+        });
+    }
+}
+
+/// The API group of `apiVersion`; objects of a typed list leave it out.
+fn group<'a>(tree: &'a Tree, kind: &str) -> &'a str {
+    match (tree.text("apiVersion").map(|v| v.rsplit_once('/')), kind) {
+        (Some(Some((group, _))), _) => group,
+        (Some(None), _) => "",
+        (None, "StorageClass" | "CSINode") => "storage.k8s.io",
+        (None, "AIStorageConfig") => "ai-storage.keti",
+        (None, _) => "",
+    }
+}
+
+fn full_name(tree: &Tree, name: &str) -> String {
+    match tree.get("metadata").and_then(|m| m.text("namespace")) {
+        Some(namespace) if !namespace.is_empty() => format!("{namespace}/{name}"),
+        _ => name.into(),
+    }
+}
+
+/// What serde wanted, without the part that repeats the value.
+fn expected(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once("expected ").map_or(text.clone(), |(_, wanted)| wanted.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

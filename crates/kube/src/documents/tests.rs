@@ -1,0 +1,114 @@
+//! Documents in, objects or faults with their lines out.
+//! Leaves out what single fields mean (`convert`).
+
+use super::*;
+
+fn faults(text: &str) -> Vec<String> {
+    parse_documents(text, "f.yaml").unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+fn pod(text: &str) -> Arc<Pod> {
+    match parse_documents(text, "f.yaml").unwrap().remove(0) {
+        Object::Pod(pod) => pod,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_kind_is_read_and_others_are_ignored() {
+    let text = "
+{kind: Node, apiVersion: v1, metadata: {name: n}, status: {capacity: {cpu: 4, pods: 10}}}
+---
+{kind: Pod, apiVersion: v1, metadata: {name: p}}
+---
+{kind: PersistentVolumeClaim, apiVersion: v1, metadata: {name: c}}
+---
+{kind: PersistentVolume, apiVersion: v1, metadata: {name: v}}
+---
+{kind: StorageClass, apiVersion: storage.k8s.io/v1, metadata: {name: s}, provisioner: p}
+---
+{kind: CSINode, apiVersion: storage.k8s.io/v1, metadata: {name: n}}
+---
+{kind: Namespace, apiVersion: v1, metadata: {name: ns}}
+---
+{kind: AIStorageConfig, apiVersion: ai-storage.keti/v1, metadata: {name: default}}
+---
+{kind: Pod, apiVersion: other.io/v1, metadata: {name: x}}
+---
+{kind: Service, apiVersion: v1, metadata: {name: svc}}
+";
+    let objects = parse_documents(text, "f.yaml").unwrap();
+    let kinds: Vec<&str> = objects
+        .iter()
+        .map(|o| match o {
+            Object::Node(..) => "node",
+            Object::Pod(_) => "pod",
+            Object::Claim(_) => "claim",
+            Object::Volume(_) => "volume",
+            Object::Class(_) => "class",
+            Object::CsiNode(_) => "csinode",
+            Object::Namespace(..) => "namespace",
+            Object::Config(_) => "config",
+            Object::Ignored(..) => "ignored",
+        })
+        .collect();
+    assert_eq!(kinds, ["node", "pod", "claim", "volume", "class", "csinode", "namespace", "config", "ignored", "ignored"]);
+    assert_eq!(objects.into_iter().filter_map(Object::into_event).count(), 7);
+}
+
+#[test]
+fn lists_are_taken_apart_with_and_without_the_items_kind() {
+    let text = r#"{"kind": "List", "apiVersion": "v1", "items": [
+        {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "a"}},
+        {"kind": "PodList", "apiVersion": "v1", "items": [{"metadata": {"name": "b"}}]},
+        {"kind": "StorageClassList", "apiVersion": "storage.k8s.io/v1", "items": [{"metadata": {"name": "s"}, "provisioner": "p"}]}]}
+---
+{kind: NodeList, apiVersion: v1, items: null}"#;
+    let objects = parse_documents(text, "f.json").unwrap();
+    assert!(matches!(&objects[..], [Object::Pod(_), Object::Pod(_), Object::Class(_)]), "{objects:?}");
+}
+
+#[test]
+fn objects_get_an_api_servers_defaults() {
+    let read = pod("{kind: Pod, metadata: {name: p}, spec: {hostNetwork: true, containers: [
+        {name: c, ports: [{containerPort: 80}], resources: {limits: {cpu: 2, memory: 1Gi}, requests: {cpu: 500m}}}]}}");
+    assert_eq!((read.full_name().as_str(), &*read.uid), ("default/p", "default/p"));
+    assert_eq!((read.spec.requests.cpu.0, read.spec.requests.memory.0), (500, 1 << 30));
+    assert_eq!(read.spec.host_ports.iter().map(|p| p.port).collect::<Vec<_>>(), [80]);
+    assert_eq!(&*read.spec.scheduler_name, "default-scheduler");
+}
+
+#[test]
+fn faults_name_file_line_object_field_value_and_what_is_expected() {
+    let text = "kind: Pod\nmetadata:\n  name: p\n  namespace: ns\nspec:\n  containers:\n  - name: c\n    resources:\n      requests:\n        cpu: lots\n        example.com/x: 1X\n---\nkind: Pod\nmetadata:\n  name: q\nspec:\n  priority: high\n";
+    let faults = faults(text);
+    assert_eq!(faults.len(), 3, "{faults:?}");
+    for (fault, parts) in faults.iter().zip([
+        ["f.yaml:10: Pod ns/p: spec.containers[0].resources.requests.cpu: \"lots\": expected", "500m"],
+        ["f.yaml:11: Pod ns/p: spec.containers[0].resources.requests.example.com/x: \"1X\": expected", "suffix"],
+        ["f.yaml:17: Pod q: spec.priority: \"high\": expected", "i32"],
+    ]) {
+        assert!(parts.iter().all(|p| fault.contains(p)), "{fault} lacks {parts:?}");
+    }
+}
+
+#[test]
+fn what_is_no_object_is_named() {
+    for (text, expected) in [
+        ("metadata: {name: x}", "f.yaml:1: kind: expected the kind"),
+        ("a\n---\nkind: Pod\nmetadata: {}\n", "f.yaml:1: kind: expected"),
+        ("kind: Pod\nmetadata: {}\n", "Pod: metadata.name: expected a name"),
+        ("kind: List\nitems: 5\n", "f.yaml:2: List: items: expected a list"),
+        ("kind: Pod\nkind: Pod\nmetadata: {name: x}\n", "f.yaml:2: expected YAML or JSON (duplicate"),
+        ("a: [1\nb: 2\n", "expected YAML or JSON"),
+    ] {
+        assert!(faults(text)[0].contains(expected), "{text:?}: {:?}", faults(text));
+    }
+}
+
+#[test]
+fn node_hints_are_no_faults() {
+    let text = "{kind: Node, metadata: {name: n, annotations: {ai-storage.keti/available-iops: lots}}, status: {allocatable: {cpu: 1}}}";
+    let objects = parse_documents(text, "f.yaml").unwrap();
+    assert!(matches!(&objects[..], [Object::Node(_, hints)] if hints.len() == 1), "{objects:?}");
+}
