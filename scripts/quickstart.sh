@@ -191,7 +191,7 @@ start_scheduler() {
   until_true 15 "$dir/policy-server.log" "the policy server did not come up" listens "$policy_port"
   scheduler_kubeconfig
   background scheduler env APOLLO_ENDPOINT="127.0.0.1:$policy_port" "$SCHEDULER" run --kubeconfig "$dir/scheduler.kubeconfig" \
-    --bind-address 127.0.0.1 --secure-port "$port" --leader-elect=false --config-namespace "$NAMESPACE"
+    --bind-address 127.0.0.1 --secure-port "$port" --config-namespace "$NAMESPACE"
   until_true 30 "$dir/scheduler.log" "the scheduler did not become ready" \
     "$KUBECTL" --kubeconfig "$dir/scheduler.kubeconfig" --server "https://127.0.0.1:$port" --insecure-skip-tls-verify get --raw /readyz
 }

@@ -62,13 +62,11 @@ authentication.k8s.io/tokenreviews: create
 authorization.k8s.io/subjectaccessreviews: create
 EOF
   )" ]
-  run facts $DEPLOYMENT Role '.rules[] | .apiGroups[0] as $g | .resources[] as $r | "\($g)/\($r): \(.verbs | join(" ")) \(.resourceNames // [] | join(" "))"'
+  run facts $DEPLOYMENT Role '.rules[] | .apiGroups[0] as $g | .resources[] as $r | "\($g)/\($r): \(.verbs | join(" "))"'
   [ "$output" = "$(
     cat <<EOF
-ai-storage.keti/aistorageconfigs: get list watch 
-ai-storage.keti/aistorageconfigs/status: patch update 
-coordination.k8s.io/leases: create 
-coordination.k8s.io/leases: get update ai-storage-scheduler
+ai-storage.keti/aistorageconfigs: get list watch
+ai-storage.keti/aistorageconfigs/status: patch update
 EOF
   )" ]
 }
@@ -80,7 +78,6 @@ EOF
 
 @test "the preprocessing test pod is the guide's, word for word" {
   local guide=docs/OPERATIONS.ko.md
-  [ -f "$guide" ] || skip "$guide is not there"
   run sed -n '/^cat <<EOF | kubectl apply -f -$/,/^EOF$/p' "$guide"
   [ "$(sed '1d;$d' <<<"$output")" = "$(cat deployments/test-preprocess-pod.yaml)" ]
 }

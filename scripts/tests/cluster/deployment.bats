@@ -103,14 +103,13 @@ yes watch csistoragecapacities.storage.k8s.io default
 yes create tokenreviews.authentication.k8s.io
 yes watch aistorageconfigs.ai-storage.keti keti
 yes patch aistorageconfigs.ai-storage.keti:status keti
-yes update leases.coordination.k8s.io/ai-storage-scheduler keti
 no get secrets keti
 no delete pods default
 no create pods default
 no update nodes
 no update aistorageconfigs.ai-storage.keti keti
-no update leases.coordination.k8s.io/other keti
-no update leases.coordination.k8s.io/ai-storage-scheduler kube-system
+no list leases.coordination.k8s.io keti
+no list aistorageconfigs.ai-storage.keti kube-system
 EOF
 }
 
