@@ -3,7 +3,7 @@
 
 use crate::decide::{Choice, decide};
 use crate::decision::{Decision, NodeReport};
-use crate::framework::Attempt;
+use crate::framework::{Attempt, Plugin};
 use crate::profile::{Profile, Weight};
 use crate::workload_profile::WorkloadProfile;
 use aisched_model::Str;
@@ -17,6 +17,7 @@ use aisched_model::resources::{Bytes, MilliCpu};
 use aisched_model::snapshot::Snapshot;
 use aisched_model::storage_facts::{self, IoDemand, NodeSize};
 use aisched_model::volume::{Claim, CsiNode, StorageClass, Volume};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -172,6 +173,11 @@ impl Cluster {
     pub(crate) fn decide(&self, plugins: &[&str], pod: &Pod) -> Decision {
         let weight = |name: &str| if self.config.plugins.of(name).is_some() { Weight::Configured } else { Weight::Fixed(1) };
         self.decide_profile(&Profile::of("ai-storage-scheduler", plugins.iter().map(|name| (*name, weight(name)))), pod)
+    }
+
+    /// Decides with one plugin that has arguments of its own.
+    pub(crate) fn decide_plugin(&self, plugin: Box<dyn Plugin>, pod: &Pod) -> Decision {
+        self.decide_profile(&Profile::with("ai-storage-scheduler", [(plugin, Weight::Fixed(1))]), pod)
     }
 
     pub(crate) fn decide_profile(&self, profile: &Profile, pod: &Pod) -> Decision {

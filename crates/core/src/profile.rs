@@ -64,6 +64,11 @@ impl Profile {
         Self { scheduler_name: scheduler_name.into(), plugins }
     }
 
+    /// A profile of these plugins, each with arguments of its own.
+    pub fn with(scheduler_name: impl Into<Str>, plugins: impl IntoIterator<Item = (Box<dyn Plugin>, Weight)>) -> Self {
+        Self { scheduler_name: scheduler_name.into(), plugins: plugins.into_iter().collect() }
+    }
+
     /// Whether any AI storage plugin takes part, so that policies are asked for and decisions logged.
     #[must_use]
     pub fn has_ai_plugins(&self) -> bool {

@@ -1,7 +1,21 @@
 //! The plugins, one file each, and the one list of them.
 //! Leaves out which of them a profile runs: see `profile`.
 
+pub mod args;
+mod image_locality;
+mod node_affinity;
+mod node_name;
+mod node_ports;
+mod node_resources_balanced_allocation;
+mod node_resources_fit;
 mod node_unschedulable;
+mod resource_scoring;
+mod scheduling_gates;
+mod taint_toleration;
+
+pub use node_affinity::NodeAffinity;
+pub use node_resources_balanced_allocation::NodeResourcesBalancedAllocation;
+pub use node_resources_fit::NodeResourcesFit;
 
 use crate::framework::Plugin;
 use alloc::boxed::Box;
@@ -16,4 +30,14 @@ pub fn create(name: &str) -> Option<Box<dyn Plugin>> {
 type Make = fn() -> Box<dyn Plugin>;
 
 /// Every plugin by name.
-const REGISTRY: &[(&str, Make)] = &[("NodeUnschedulable", || Box::new(node_unschedulable::NodeUnschedulable))];
+const REGISTRY: &[(&str, Make)] = &[
+    ("ImageLocality", || Box::new(image_locality::ImageLocality)),
+    ("NodeAffinity", || Box::new(NodeAffinity::default())),
+    ("NodeName", || Box::new(node_name::NodeName)),
+    ("NodePorts", || Box::new(node_ports::NodePorts)),
+    ("NodeResourcesBalancedAllocation", || Box::new(NodeResourcesBalancedAllocation::default())),
+    ("NodeResourcesFit", || Box::new(NodeResourcesFit::default())),
+    ("NodeUnschedulable", || Box::new(node_unschedulable::NodeUnschedulable)),
+    ("SchedulingGates", || Box::new(scheduling_gates::SchedulingGates)),
+    ("TaintToleration", || Box::new(taint_toleration::TaintToleration)),
+];
