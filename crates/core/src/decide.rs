@@ -2,7 +2,7 @@
 //! Leaves out queueing, binding and the cache; has no state, so that the same attempt always gives the same decision.
 
 use crate::decision::{Decision, NodeReport, PluginScore, PolicyView, ReasonView};
-use crate::framework::{Attempt, Plugin, Prepared, Refusal, RefusalCode};
+use crate::framework::{Attempt, Plugin, Prepared, Refusal, RefusalCode, Score};
 use crate::profile::Profile;
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
@@ -149,6 +149,9 @@ fn score(parts: &mut [Part<'_>], nodes: &[Arc<NodeInfo>], feasible: &[usize]) {
     for part in parts {
         if let Some(score) = part.prepared.score.as_mut() {
             score.observe(&feasible);
+            if score.skips() {
+                continue;
+            }
             part.scores = feasible.iter().map(|node| score.raw(node)).collect();
             score.normalize(&mut part.scores);
         }
@@ -249,7 +252,7 @@ impl Part<'_> {
             name: self.plugin.name(),
             weight: self.weight,
             score: self.scores.get(row).copied().unwrap_or(0),
-            skipped: score.is_none(),
+            skipped: score.is_none_or(Score::skips),
             components: score.map(|s| s.components(node)).unwrap_or_default(),
         }
     }

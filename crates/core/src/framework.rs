@@ -110,6 +110,11 @@ pub trait Score {
         let _ = feasible;
     }
 
+    /// Whether, having seen the feasible nodes, it has nothing to say (kube-scheduler's Skip from PreScore).
+    fn skips(&self) -> bool {
+        false
+    }
+
     /// The raw score of one node.
     fn raw(&self, node: &NodeInfo) -> i64;
 

@@ -50,6 +50,10 @@ pub struct NodeInfo {
     pub node: Arc<Node>,
     /// Pods on the node, assumed ones included.
     pub pods: Vec<PlacedPod>,
+    /// Those of `pods` that have any term of pod affinity or anti-affinity: usually few, and often all that scoring must look at.
+    pub affinity_pods: Vec<Arc<Pod>>,
+    /// Those of `pods` that have a required term of anti-affinity: the only ones that can refuse a pod that has no terms itself.
+    pub anti_affinity_pods: Vec<Arc<Pod>>,
     /// Sum of the pods' requests.
     pub requested: Resources,
     /// Sum of the pods' requests with defaults.
@@ -84,6 +88,12 @@ impl NodeInfo {
         self.nonzero_requested.memory.0 = self.nonzero_requested.memory.0.saturating_add(spec.nonzero_request.memory.0);
         self.used_ports.extend_from_slice(&spec.host_ports);
         self.io_promised.add(placed.io);
+        if spec.has_pod_affinity() {
+            self.affinity_pods.push(placed.pod.clone());
+        }
+        if !spec.pod_anti_affinity.required.is_empty() {
+            self.anti_affinity_pods.push(placed.pod.clone());
+        }
         self.pods.push(placed);
     }
 
@@ -100,6 +110,50 @@ impl NodeInfo {
             }
         }
         self.io_promised.sub(placed.io);
+        self.affinity_pods.retain(|p| *p.uid != *uid);
+        self.anti_affinity_pods.retain(|p| *p.uid != *uid);
         Some(placed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pod::{PodAffinity, PodAffinityTerm, PodSpec};
+
+    fn placed(uid: &str, spec: PodSpec) -> PlacedPod {
+        let pod = Pod {
+            uid: uid.into(),
+            namespace: "default".into(),
+            name: uid.into(),
+            spec: Arc::new(spec),
+            node: Some("n".into()),
+            ended: false,
+            deleting: false,
+            nominated_node: None,
+            refused: None,
+        };
+        PlacedPod { pod: Arc::new(pod), io: IoDemand::default() }
+    }
+
+    #[test]
+    fn pods_with_affinity_are_listed_while_they_are_there() {
+        let required = || PodAffinity { required: alloc::vec![PodAffinityTerm::default()], preferred: Vec::new() };
+        let preferred = || PodAffinity { required: Vec::new(), preferred: alloc::vec![(1, PodAffinityTerm::default())] };
+        let mut info = NodeInfo::new(Arc::default());
+        let listed = |info: &NodeInfo| {
+            let names = |pods: &[Arc<Pod>]| pods.iter().map(|p| p.name.clone()).collect::<Vec<Str>>().join(" ");
+            (names(&info.affinity_pods), names(&info.anti_affinity_pods))
+        };
+        info.add(placed("plain", PodSpec::default()));
+        info.add(placed("near", PodSpec { pod_affinity: required(), ..PodSpec::default() }));
+        info.add(placed("apart", PodSpec { pod_anti_affinity: required(), ..PodSpec::default() }));
+        info.add(placed("rather-apart", PodSpec { pod_anti_affinity: preferred(), ..PodSpec::default() }));
+        assert_eq!(listed(&info), ("near apart rather-apart".into(), "apart".into()));
+        info.remove("near");
+        info.remove("plain");
+        assert_eq!(listed(&info), ("apart rather-apart".into(), "apart".into()));
+        info.remove("apart");
+        assert_eq!(listed(&info), ("rather-apart".into(), "".into()));
     }
 }

@@ -271,6 +271,14 @@ impl Pod {
     }
 }
 
+impl PodSpec {
+    /// Whether the pod has any term of pod affinity or anti-affinity.
+    #[must_use]
+    pub fn has_pod_affinity(&self) -> bool {
+        [&self.pod_affinity, &self.pod_anti_affinity].iter().any(|a| !a.required.is_empty() || !a.preferred.is_empty())
+    }
+}
+
 impl Toleration {
     /// Whether `taint` is tolerated. Lt and Gt count only when `comparison_operators` (a feature gate, off by default) is on.
     #[must_use]

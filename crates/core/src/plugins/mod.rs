@@ -2,20 +2,29 @@
 //! Leaves out which of them a profile runs: see `profile`.
 
 pub mod args;
+mod domains;
+#[cfg(test)]
+mod fixture_domains;
+#[cfg(test)]
+mod fixture_random;
 mod image_locality;
+mod inter_pod_affinity;
 mod node_affinity;
 mod node_name;
 mod node_ports;
 mod node_resources_balanced_allocation;
 mod node_resources_fit;
 mod node_unschedulable;
+mod pod_topology_spread;
 mod resource_scoring;
 mod scheduling_gates;
 mod taint_toleration;
 
+pub use inter_pod_affinity::InterPodAffinity;
 pub use node_affinity::NodeAffinity;
 pub use node_resources_balanced_allocation::NodeResourcesBalancedAllocation;
 pub use node_resources_fit::NodeResourcesFit;
+pub use pod_topology_spread::PodTopologySpread;
 
 use crate::framework::Plugin;
 use alloc::boxed::Box;
@@ -32,12 +41,14 @@ type Make = fn() -> Box<dyn Plugin>;
 /// Every plugin by name.
 const REGISTRY: &[(&str, Make)] = &[
     ("ImageLocality", || Box::new(image_locality::ImageLocality)),
+    ("InterPodAffinity", || Box::new(InterPodAffinity::default())),
     ("NodeAffinity", || Box::new(NodeAffinity::default())),
     ("NodeName", || Box::new(node_name::NodeName)),
     ("NodePorts", || Box::new(node_ports::NodePorts)),
     ("NodeResourcesBalancedAllocation", || Box::new(NodeResourcesBalancedAllocation::default())),
     ("NodeResourcesFit", || Box::new(NodeResourcesFit::default())),
     ("NodeUnschedulable", || Box::new(node_unschedulable::NodeUnschedulable)),
+    ("PodTopologySpread", || Box::new(PodTopologySpread::default())),
     ("SchedulingGates", || Box::new(scheduling_gates::SchedulingGates)),
     ("TaintToleration", || Box::new(taint_toleration::TaintToleration)),
 ];

@@ -1,0 +1,95 @@
+//! Hard constraints: a node is refused when one more pod there would make its domain stand out by more than `maxSkew`.
+//! Counts once per attempt; leaves out soft constraints.
+
+use super::{Constraint, has_all_keys};
+use crate::framework::{Attempt, Filter, Refusal};
+use crate::plugins::domains::Domains;
+use aisched_model::node::NodeInfo;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+const NO_LABEL: &str = "node(s) didn't match pod topology spread constraints (missing required label)";
+const SKEWED: &str = "node(s) didn't match pod topology spread constraints";
+
+/// The hard constraints of one pod with the counts that they compare.
+pub(super) struct Hard<'a> {
+    parts: Vec<Part<'a>>,
+}
+
+struct Part<'a> {
+    constraint: Constraint<'a>,
+    domains: Domains,
+    /// The lowest count of any domain, 0 while there are fewer domains than `minDomains`.
+    min: i64,
+    /// 1 where the pod itself will count.
+    own: i64,
+}
+
+impl<'a> Hard<'a> {
+    /// Counts the pods that are there.
+    pub(super) fn count(constraints: Vec<Constraint<'a>>, attempt: &Attempt<'a>) -> Self {
+        let counts = count_domains(&constraints, attempt);
+        let part = |(constraint, domains): (Constraint<'a>, Domains)| {
+            let enough = domains.len() >= constraint.min_domains;
+            let min = if enough { domains.min().unwrap_or(i64::from(i32::MAX)) } else { 0 };
+            let own = i64::from(constraint.matches(&attempt.pod.spec.labels));
+            Part { constraint, domains, min, own }
+        };
+        Self { parts: constraints.into_iter().zip(counts).map(part).collect() }
+    }
+}
+
+/// Matching pods per domain, for each constraint. Only nodes with the labels of all constraints belong to a domain of any, and
+/// a domain exists only through nodes that count.
+fn count_domains(constraints: &[Constraint<'_>], attempt: &Attempt<'_>) -> Vec<Domains> {
+    let mut counts: Vec<Domains> = constraints.iter().map(|_| Domains::default()).collect();
+    for info in attempt.snapshot.nodes.iter().filter(|info| has_all_keys(constraints, &info.node.labels)) {
+        for (constraint, domains) in constraints.iter().zip(&mut counts) {
+            if let Some(value) = info.node.labels.get(constraint.key).filter(|_| constraint.includes(attempt.pod, &info.node)) {
+                domains.add(value, constraint.count(info, &attempt.pod.namespace));
+            }
+        }
+    }
+    counts
+}
+
+impl Part<'_> {
+    /// Matching pods in a domain; none where no node of it counts.
+    fn matching(&self, domain: &str) -> i64 {
+        self.domains.get(domain).unwrap_or(0)
+    }
+
+    /// Whether one more pod in the domain would be too much. Zones of 3, 1 and 0 pods, maxSkew 1, a pod that counts itself:
+    /// 3 + 1 − 0 and 1 + 1 − 0 exceed 1, 0 + 1 − 0 does not.
+    fn too_many(&self, domain: &str) -> bool {
+        self.matching(domain) + self.own - self.min > self.constraint.max_skew
+    }
+}
+
+impl Filter for Hard<'_> {
+    fn check(&self, node: &NodeInfo) -> Option<Refusal> {
+        for part in &self.parts {
+            match node.node.labels.get(part.constraint.key) {
+                None => return Some(Refusal::unresolvable(NO_LABEL)),
+                Some(domain) if part.too_many(domain) => return Some(Refusal::unschedulable(SKEWED)),
+                Some(_) => {}
+            }
+        }
+        None
+    }
+
+    fn detail(&self, node: &NodeInfo) -> Option<String> {
+        self.parts.iter().find_map(|part| {
+            let Part { constraint, min, own, .. } = part;
+            let (key, max_skew) = (constraint.key, constraint.max_skew);
+            match node.node.labels.get(key) {
+                None => Some(format!("no label {key}")),
+                Some(domain) if part.too_many(domain) => {
+                    Some(format!("{key}={domain}: {} pods + {own} - minimum {min} > maxSkew {max_skew}", part.matching(domain)))
+                }
+                Some(_) => None,
+            }
+        })
+    }
+}

@@ -1,0 +1,157 @@
+//! Spreads pods over topology domains: hard constraints refuse nodes (`hard`), soft ones score them (`soft`).
+//! Leaves out selectors of default constraints: they come from the pod's services and owner, which the snapshot does not hold.
+
+mod hard;
+mod soft;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_random;
+
+use super::args::PodTopologySpreadArgs;
+use crate::framework::{Attempt, ClusterEvent, Plugin, Prepared};
+use aisched_model::Str;
+use aisched_model::labels::Labels;
+use aisched_model::node::{Node, NodeInfo};
+use aisched_model::pod::{Pod, SpreadConstraint, TaintEffect};
+use aisched_model::selector::{LabelSelector, Operator, Requirement};
+use alloc::borrow::Cow;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// The label whose domains are single nodes: soft constraints on it count per node.
+const HOSTNAME: &str = "kubernetes.io/hostname";
+
+/// kube-scheduler's plugin of the same name.
+#[derive(Default)]
+pub struct PodTopologySpread {
+    /// Its arguments.
+    pub args: PodTopologySpreadArgs,
+}
+
+impl PodTopologySpread {
+    /// The pod's own constraints, or else the default ones.
+    fn constraints<'a>(&'a self, pod: &'a Pod, hard: bool) -> Vec<Constraint<'a>> {
+        let (own, default) = (&pod.spec.spread, &self.args.default_constraints);
+        let all = if own.is_empty() { default } else { own };
+        // A default constraint without a selector would take the selectors of the pod's services and owner; none known, none applies.
+        let applies = |c: &&SpreadConstraint| c.hard == hard && (!own.is_empty() || c.selector.is_some());
+        all.iter().filter(applies).map(|c| Constraint::of(c, &pod.spec.labels)).collect()
+    }
+}
+
+impl Plugin for PodTopologySpread {
+    fn name(&self) -> &'static str {
+        "PodTopologySpread"
+    }
+
+    fn prepare<'a>(&'a self, attempt: &Attempt<'a>) -> Prepared<'a> {
+        let mut prepared = Prepared::default();
+        let (hard, soft) = (self.constraints(attempt.pod, true), self.constraints(attempt.pod, false));
+        if !hard.is_empty() {
+            prepared = Prepared::filter(hard::Hard::count(hard, attempt));
+        }
+        if !soft.is_empty() {
+            let all_keys = !attempt.pod.spec.spread.is_empty() || !self.args.system_defaulting;
+            prepared = prepared.and_score(soft::Soft::new(soft, all_keys, attempt));
+        }
+        prepared
+    }
+
+    fn helps(&self, pod: &Pod, event: &ClusterEvent<'_>) -> bool {
+        let constraints = self.constraints(pod, true);
+        let counted = |other: &Pod| other.namespace == pod.namespace && constraints.iter().any(|c| c.matches(&other.spec.labels));
+        let flips = |old: &Pod, new: &Pod| constraints.iter().any(|c| c.matches(&old.spec.labels) != c.matches(&new.spec.labels));
+        match event {
+            ClusterEvent::PodPlaced(other) | ClusterEvent::PodRemoved(other) => counted(other),
+            // A pod whose deletion begins is no longer counted; kube-scheduler waits for it to be gone.
+            ClusterEvent::PodChanged { old, new } => {
+                old.namespace == pod.namespace && (flips(old, new) || (!old.deleting && new.deleting && counted(old)))
+            }
+            ClusterEvent::OwnChange { old, new } => {
+                flips(old, new) || (old.spec.tolerations != new.spec.tolerations && constraints.iter().any(|c| c.honor_taints))
+            }
+            ClusterEvent::NodeAdded(node) | ClusterEvent::NodeGone(node) => has_all_keys(&constraints, &node.labels),
+            ClusterEvent::NodeChanged { old, new } => node_change_helps(&constraints, old, new),
+            _ => false,
+        }
+    }
+}
+
+/// Whether a node moved into, out of or between the domains that are compared, or may count where it did not.
+fn node_change_helps(constraints: &[Constraint<'_>], old: &Node, new: &Node) -> bool {
+    let was = has_all_keys(constraints, &old.labels);
+    let is = has_all_keys(constraints, &new.labels);
+    let moved = || constraints.iter().any(|c| old.labels.get(c.key) != new.labels.get(c.key));
+    was != is || (is && (moved() || old.taints != new.taints))
+}
+
+/// Only nodes with every constraint's label belong to a domain of any.
+fn has_all_keys(constraints: &[Constraint<'_>], labels: &Labels) -> bool {
+    constraints.iter().all(|c| labels.contains_key(c.key))
+}
+
+/// A constraint as it applies to one pod.
+struct Constraint<'a> {
+    key: &'a Str,
+    max_skew: i64,
+    min_domains: usize,
+    honor_affinity: bool,
+    honor_taints: bool,
+    selector: Option<Cow<'a, LabelSelector>>,
+}
+
+impl<'a> Constraint<'a> {
+    fn of(c: &'a SpreadConstraint, labels: &Labels) -> Self {
+        Self {
+            key: &c.topology_key,
+            max_skew: c.max_skew.into(),
+            min_domains: c.min_domains.map_or(1, |n| usize::try_from(n).unwrap_or(0)),
+            honor_affinity: c.honor_affinity,
+            honor_taints: c.honor_taints,
+            selector: c.selector.as_ref().map(|s| with_match_label_keys(s, &c.match_label_keys, labels)),
+        }
+    }
+
+    fn matches(&self, labels: &Labels) -> bool {
+        self.selector.as_ref().is_some_and(|s| s.matches(labels))
+    }
+
+    /// Pods on the node that count: of the same namespace, not on their way out, selected.
+    /// As in kube-scheduler an empty selector, though it matches every pod, counts none.
+    fn count(&self, node: &NodeInfo, namespace: &str) -> i64 {
+        let Some(selector) = self.selector.as_ref().filter(|s| !s.0.is_empty()) else { return 0 };
+        let counts = |pod: &Pod| !pod.deleting && *pod.namespace == *namespace && selector.matches(&pod.spec.labels);
+        node.pods.iter().map(|placed| i64::from(counts(&placed.pod))).sum()
+    }
+
+    /// Whether the node's pods and its domain count at all (`nodeAffinityPolicy`, `nodeTaintsPolicy`).
+    fn includes(&self, pod: &Pod, node: &Node) -> bool {
+        (!self.honor_affinity || affinity_allows(pod, node)) && (!self.honor_taints || tolerates_all(pod, node))
+    }
+}
+
+/// The selector, and for every key that the pod has a label of, that label's value. Adding what the API server has merged in
+/// already changes nothing.
+fn with_match_label_keys<'a>(selector: &'a LabelSelector, keys: &[Str], labels: &Labels) -> Cow<'a, LabelSelector> {
+    let mut merged = Cow::Borrowed(selector);
+    for key in keys {
+        if let Some(value) = labels.get(key) {
+            merged.to_mut().0.push(Requirement { key: key.clone(), operator: Operator::In, values: vec![value.clone()] });
+        }
+    }
+    merged
+}
+
+/// Whether the pod's node selector and required node affinity allow the node.
+fn affinity_allows(pod: &Pod, node: &Node) -> bool {
+    let spec = &pod.spec;
+    spec.node_selector.iter().all(|(key, value)| node.labels.has(key, value))
+        && spec.node_affinity.required.as_ref().is_none_or(|terms| terms.iter().any(|t| t.matches(&node.name, &node.labels)))
+}
+
+/// Whether the pod tolerates every taint that would keep it away.
+fn tolerates_all(pod: &Pod, node: &Node) -> bool {
+    let keeps_away = |effect| matches!(effect, TaintEffect::NoSchedule | TaintEffect::NoExecute);
+    node.taints.iter().filter(|t| keeps_away(t.effect)).all(|t| pod.spec.tolerations.iter().any(|own| own.tolerates(t, false)))
+}
