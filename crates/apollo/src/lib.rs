@@ -9,8 +9,11 @@ pub mod endpoint;
 mod feedback;
 mod link;
 pub mod log_lines;
+pub mod rules;
+pub mod server;
 pub mod stats;
 pub mod wire;
+mod words;
 
 pub use breaker::{BreakerState, FAILURES_TO_OPEN};
 pub use cache::MAX_ENTRIES as MAX_CACHED_POLICIES;
@@ -18,4 +21,6 @@ pub use client::{ClientConfig, PolicyAnswer, PolicyClient, PolicyRequest};
 pub use endpoint::{Target, TlsFiles};
 pub use feedback::{Outcome, ResultReport};
 pub use log_lines::log_line;
+pub use rules::{Dialect, Rules, RulesError};
+pub use server::{PolicyServer, ServerError, ServerEvent};
 pub use stats::Stats;

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::OnceCell;
-use tokio::time::timeout;
+use tokio::time::sleep;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
@@ -59,7 +59,7 @@ impl Link {
             let answer = self.client().await?.get_scheduling_policy(request).await;
             answer.map(tonic::Response::into_inner).map_err(|status| broken(&status))
         };
-        timeout(deadline, call).await.unwrap_or(Err(CallError::Deadline(deadline)))
+        within(deadline, call).await
     }
 
     /// Reports a result.
@@ -69,13 +69,22 @@ impl Link {
             let answer = self.client().await?.report_scheduling_result(request).await;
             answer.map(tonic::Response::into_inner).map_err(|status| broken(&status))
         };
-        timeout(deadline, call).await.unwrap_or(Err(CallError::Deadline(deadline)))
+        within(deadline, call).await
     }
 
     async fn client(&self) -> Result<SchedulingPolicyServiceClient<Channel>, CallError> {
         let dial = || (self.dial)(self.target.clone(), self.files.clone(), self.connect_timeout);
         let channel = self.channel.get_or_try_init(dial).await?;
         Ok(SchedulingPolicyServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+    }
+}
+
+/// The deadline is looked at first: tonic and the server keep it as well, and which of the three ends the call should not depend on luck.
+async fn within<T>(deadline: Duration, call: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
+    tokio::select! {
+        biased;
+        () = sleep(deadline) => Err(CallError::Deadline(deadline)),
+        result = call => result,
     }
 }
 
