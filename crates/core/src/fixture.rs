@@ -211,6 +211,12 @@ impl Decision {
         plugin.components.0.iter().find(|c| c.name == component).map(|c| c.score)
     }
 
+    /// What one component of a plugin's score of a node was read from.
+    pub(crate) fn source(&self, node: &str, plugin: &str, component: &str) -> Option<&str> {
+        let plugin = self.report(node).plugins.iter().find(|p| p.name == plugin)?;
+        plugin.components.0.iter().find(|c| c.name == component).map(|c| &*c.source)
+    }
+
     /// Names of the feasible nodes, sorted.
     pub(crate) fn feasible(&self) -> Vec<Str> {
         let mut names: Vec<Str> = self.nodes.iter().filter(|n| n.feasible).map(|n| n.node.clone()).collect();

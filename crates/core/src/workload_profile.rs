@@ -30,6 +30,11 @@ pub enum Source {
 }
 
 impl Source {
+    /// The source of what an answer found out.
+    fn of_policy(source: PolicySource) -> Self {
+        if source == PolicySource::Cache { Self::Cache } else { Self::Apollo }
+    }
+
     /// The word used in JSON and tables.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -59,13 +64,13 @@ pub struct WorkloadProfile {
     pub datasets: Sourced<Vec<Str>>,
     /// Storage tier asked for.
     pub required_tier: Sourced<Tier>,
-    /// Whether the tier binds.
-    pub strict_tier: bool,
-    /// Whether only nodes with computational storage will do.
-    pub require_csd: bool,
-    /// Whether APOLLO says that the workload can use computational storage.
-    pub csd_by_policy: bool,
-    /// IOPS asked for.
+    /// Who says that the tier binds; `None` when it is a wish.
+    pub strict_tier: Option<Source>,
+    /// Who says that only nodes with computational storage will do.
+    pub require_csd: Option<Source>,
+    /// Set when APOLLO says that the workload can use computational storage.
+    pub csd_by_policy: Option<Source>,
+    /// IOPS asked for; above 0, like the two below.
     pub required_iops: Sourced<i64>,
     /// MB/s asked for.
     pub required_throughput_mbps: Sourced<i64>,
@@ -123,6 +128,8 @@ impl WorkloadProfile {
         push("ioPattern", self.io_pattern.map(|(p, source)| (p.as_str().into(), source)));
         push("datasets", self.datasets.as_ref().map(|(d, s)| (d.join(","), *s)));
         push("requiredTier", self.required_tier.map(|(t, source)| (t.as_str().into(), source)));
+        push("strictTier", self.strict_tier.map(|source| ("true".into(), source)));
+        push("requireCsd", self.require_csd.map(|source| ("true".into(), source)));
         push("requiredIops", self.required_iops.map(|(n, s)| (n.to_string(), s)));
         push("requiredThroughputMbps", self.required_throughput_mbps.map(|(n, s)| (n.to_string(), s)));
         push("requiredCapacityGb", self.required_capacity_gb.map(|(n, s)| (n.to_string(), s)));
@@ -157,8 +164,8 @@ impl Reader<'_> {
         let required_iops = self.number("required-iops", |f| f.required_iops);
         let required_throughput_mbps = self.number("required-throughput-mbps", |f| f.required_throughput_mbps);
         let required_capacity_gb = self.number("required-capacity-gb", |f| f.required_capacity_gb);
-        let require = self.policy.is_some_and(|(p, _)| p.decision == PolicyDecision::Require);
-        let csd_by_policy = self.policy.is_some_and(|(p, _)| p.findings.requires_csd);
+        let require = self.policy_says(|p| p.decision == PolicyDecision::Require);
+        let csd_by_policy = self.policy_says(|p| p.findings.requires_csd);
         let preprocessing = preprocessing_type.is_some() || matches!(stage, Some((Stage::DataLoading | Stage::Preprocessing, _)));
         let traits = preprocessing.then(|| {
             let known = preprocessing_type.as_ref().and_then(|(t, _)| self.config.preprocessing_types.get(t.as_str()).copied());
@@ -170,8 +177,8 @@ impl Reader<'_> {
             io_pattern,
             datasets,
             required_tier,
-            strict_tier: self.flag("strict-storage-tier") || require,
-            require_csd: self.flag("require-csd") || (require && csd_by_policy),
+            strict_tier: require.or(self.flag("strict-storage-tier")),
+            require_csd: require.and(csd_by_policy).or(self.flag("require-csd")),
             csd_by_policy,
             required_iops,
             required_throughput_mbps,
@@ -185,16 +192,21 @@ impl Reader<'_> {
 
     /// A finding of APOLLO wins over the pod, the pod over APOLLO's defaults.
     fn with_policy<T>(&self, pod: Option<T>, of: impl Fn(&Findings) -> Option<T>) -> Sourced<T> {
-        let policy_source = |source| if source == PolicySource::Cache { Source::Cache } else { Source::Apollo };
-        let finding = self.policy.and_then(|(p, source)| Some((of(&p.findings)?, policy_source(source))));
+        let finding = self.policy.and_then(|(p, source)| Some((of(&p.findings)?, Source::of_policy(source))));
         finding.or_else(|| Some((pod?, Source::Pod))).or_else(|| self.policy.and_then(|(p, _)| Some((of(&p.defaults)?, Source::Default))))
+    }
+
+    /// The policy's source, where the policy says so.
+    fn policy_says(&self, so: impl Fn(&Policy) -> bool) -> Option<Source> {
+        self.policy.filter(|(p, _)| so(p)).map(|(_, source)| Source::of_policy(source))
     }
 
     fn annotation(&self, name: &str) -> Option<&Str> {
         self.pod.spec.annotations.get(&format!("{ANNOTATION_PREFIX}{name}"))
     }
 
-    /// The first usable value under the annotations, then the labels.
+    /// The first usable value under the annotations, then the labels. All keys are read, so that a bad value is reported even where
+    /// a good one hides it.
     fn pod_value<T>(
         &mut self,
         annotations: &[&str],
@@ -205,42 +217,43 @@ impl Reader<'_> {
         let spec = self.pod.spec.clone();
         let annotations = annotations.iter().map(|name| (format!("{ANNOTATION_PREFIX}{name}"), &spec.annotations));
         let labels = labels.iter().map(|name| (String::from(*name), &spec.labels));
+        let mut first = None;
         for (key, pairs) in annotations.chain(labels) {
-            if let Some(value) = self.usable(&key, pairs, &parse, &accepted) {
-                return Some(value);
-            }
+            let value = self.usable(&key, pairs, &parse, || format!("one of {}", accepted()));
+            first = first.or(value);
         }
-        None
+        first
     }
 
-    fn usable<T>(&mut self, key: &str, pairs: &Labels, parse: impl Fn(&str) -> Option<T>, accepted: impl Fn() -> String) -> Option<T> {
+    /// The value under `key`, noted as a fault when it does not parse. A blank value is an absent one.
+    fn usable<T>(&mut self, key: &str, pairs: &Labels, parse: impl Fn(&str) -> Option<T>, expected: impl Fn() -> String) -> Option<T> {
         let value = pairs.get(key).filter(|v| !v.trim().is_empty())?;
         let parsed = parse(value);
         if parsed.is_none() {
-            self.faults.push(Fault::new(key, value, format!("one of {}", accepted())));
+            self.faults.push(Fault::new(key, value, expected()));
         }
         parsed
     }
 
+    /// A demand; 0 is none.
     fn number(&mut self, name: &str, of: impl Fn(&Findings) -> Option<i64>) -> Sourced<i64> {
+        let spec = self.pod.spec.clone();
         let key = format!("{ANNOTATION_PREFIX}{name}");
-        let value = self.pod.spec.annotations.get(&key).cloned();
-        let number = value.as_ref().and_then(|v| whole(v));
-        if let (Some(value), None) = (&value, number) {
-            self.faults.push(Fault::new(&key, value, "a whole number, 0 or more"));
-        }
-        self.with_policy(number.filter(|n| *n > 0), of)
+        let number = self.usable(&key, &spec.annotations, whole, || "a whole number, 0 or more".into());
+        let demand = |n: &i64| *n > 0;
+        self.with_policy(number.filter(demand), |f| of(f).filter(demand))
     }
 
-    fn flag(&mut self, name: &str) -> bool {
-        let key = format!("{ANNOTATION_PREFIX}{name}");
-        let annotations = self.pod.spec.annotations.clone();
+    /// Set when the annotation says `true`.
+    fn flag(&mut self, name: &str) -> Option<Source> {
+        let spec = self.pod.spec.clone();
         let parse = |v: &str| match v.trim().to_ascii_lowercase().as_str() {
             "true" => Some(true),
             "false" => Some(false),
             _ => None,
         };
-        self.usable(&key, &annotations, parse, || "true, false".into()).unwrap_or(false)
+        let key = format!("{ANNOTATION_PREFIX}{name}");
+        self.usable(&key, &spec.annotations, parse, || "one of true, false".into()).filter(|set| *set).map(|_| Source::Pod)
     }
 
     fn preferred(&self, name: &str) -> Option<Str> {
@@ -263,10 +276,15 @@ fn stage(value: &str) -> Option<Stage> {
     Stage::from_spelling(value).or_else(|| value.to_ascii_lowercase().contains("preprocess").then_some(Stage::Preprocessing))
 }
 
-/// A preprocessing type by any spelling of a built-in one, or by the name of one that the configuration defines.
+/// A preprocessing type by the name of one that the configuration defines, else by any spelling of a built-in one: an operator who
+/// defines a type `clean` means that one, not filtering.
 fn preprocessing_type(value: &str, configured: &[Str]) -> Option<PreprocessingType> {
-    PreprocessingType::built_in(value).or_else(|| {
-        let name = configured.iter().find(|name| name.eq_ignore_ascii_case(value.trim()))?;
-        Some(PreprocessingType::custom(name.clone()))
-    })
+    let value = value.trim();
+    let exact = configured.iter().find(|name| ***name == *value);
+    let named = exact.or_else(|| configured.iter().find(|name| name.eq_ignore_ascii_case(value)));
+    named.map(|name| PreprocessingType::custom(name.clone())).or_else(|| PreprocessingType::built_in(value))
 }
+
+#[cfg(test)]
+#[path = "workload_profile_tests.rs"]
+mod tests;

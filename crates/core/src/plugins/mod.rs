@@ -1,7 +1,9 @@
 //! The plugins, one file each, and the one list of them.
 //! Leaves out which of them a profile runs: see `profile`.
 
+mod ai_storage;
 pub mod args;
+mod data_locality_aware;
 mod domains;
 #[cfg(test)]
 mod fixture_domains;
@@ -9,6 +11,7 @@ mod fixture_domains;
 mod fixture_random;
 mod image_locality;
 mod inter_pod_affinity;
+mod io_pattern_based;
 mod node_affinity;
 mod node_name;
 mod node_ports;
@@ -18,6 +21,7 @@ mod node_unschedulable;
 mod pod_topology_spread;
 mod resource_scoring;
 mod scheduling_gates;
+mod storage_tier_aware;
 mod taint_toleration;
 
 pub use inter_pod_affinity::InterPodAffinity;
@@ -40,6 +44,8 @@ type Make = fn() -> Box<dyn Plugin>;
 
 /// Every plugin by name.
 const REGISTRY: &[(&str, Make)] = &[
+    ("DataLocalityAware", || Box::new(data_locality_aware::DataLocalityAware)),
+    ("IOPatternBased", || Box::new(io_pattern_based::IoPatternBased)),
     ("ImageLocality", || Box::new(image_locality::ImageLocality)),
     ("InterPodAffinity", || Box::new(InterPodAffinity::default())),
     ("NodeAffinity", || Box::new(NodeAffinity::default())),
@@ -50,5 +56,6 @@ const REGISTRY: &[(&str, Make)] = &[
     ("NodeUnschedulable", || Box::new(node_unschedulable::NodeUnschedulable)),
     ("PodTopologySpread", || Box::new(PodTopologySpread::default())),
     ("SchedulingGates", || Box::new(scheduling_gates::SchedulingGates)),
+    ("StorageTierAware", || Box::new(storage_tier_aware::StorageTierAware)),
     ("TaintToleration", || Box::new(taint_toleration::TaintToleration)),
 ];
