@@ -13,7 +13,7 @@ use super::args::InterPodAffinityArgs;
 use crate::framework::{Attempt, ClusterEvent, Plugin, Prepared};
 use aisched_model::node::Node;
 use aisched_model::pod::{Pod, PodAffinityTerm};
-use terms::may_match;
+use terms::{may_match, must_match};
 
 /// kube-scheduler's plugin of the same name.
 #[derive(Default)]
@@ -39,14 +39,11 @@ impl Plugin for InterPodAffinity {
     fn helps(&self, pod: &Pod, event: &ClusterEvent<'_>) -> bool {
         let (near, apart) = (&pod.spec.pod_affinity.required, &pod.spec.pod_anti_affinity.required);
         match event {
-            ClusterEvent::PodPlaced(other) => is_wanted(near, other),
-            ClusterEvent::PodChanged { old, new } => {
-                let wanted = is_wanted(near, new) && !is_wanted(near, old);
-                let unwanted = is_shunned(apart, old) && !is_shunned(apart, new);
-                wanted || unwanted || (frees_first_place(pod, old) && !is_wanted(near, new))
-            }
+            ClusterEvent::PodPlaced(other) => is_wanted(near, other, may_match),
+            ClusterEvent::PodChanged { old, new } => old.spec.labels != new.spec.labels && relabelling_helps(pod, old, new),
             ClusterEvent::PodRemoved(other) => {
-                is_shunned(apart, other) || is_shunned(&other.spec.pod_anti_affinity.required, pod) || frees_first_place(pod, other)
+                let shunning = &other.spec.pod_anti_affinity.required;
+                is_shunned(apart, other, may_match) || is_shunned(shunning, pod, may_match) || frees_first_place(pod, other)
             }
             ClusterEvent::OwnChange { old, new } => old.spec.labels != new.spec.labels,
             ClusterEvent::NodeAdded(node) => !apart.is_empty() || near.iter().any(|t| node.labels.contains_key(&t.topology_key)),
@@ -57,21 +54,32 @@ impl Plugin for InterPodAffinity {
     }
 }
 
+/// How to tell whether a term is about a pod where the namespaces are not known.
+type Match = fn(&PodAffinityTerm, &Pod) -> bool;
+
 /// Whether one pod alone is what all of these affinity terms ask for.
-fn is_wanted(terms: &[PodAffinityTerm], other: &Pod) -> bool {
-    !terms.is_empty() && terms.iter().all(|t| may_match(t, other))
+fn is_wanted(terms: &[PodAffinityTerm], other: &Pod, matches: Match) -> bool {
+    !terms.is_empty() && terms.iter().all(|t| matches(t, other))
 }
 
 /// Whether a pod is what any of these anti-affinity terms keeps away from.
-fn is_shunned(terms: &[PodAffinityTerm], other: &Pod) -> bool {
-    terms.iter().any(|t| may_match(t, other))
+fn is_shunned(terms: &[PodAffinityTerm], other: &Pod, matches: Match) -> bool {
+    terms.iter().any(|t| matches(t, other))
+}
+
+/// Whether a placed pod's new labels may make it wanted, or no longer shunned.
+fn relabelling_helps(pod: &Pod, old: &Pod, new: &Pod) -> bool {
+    let (near, apart) = (&pod.spec.pod_affinity.required, &pod.spec.pod_anti_affinity.required);
+    (is_wanted(near, new, may_match) && !is_wanted(near, old, must_match))
+        || (is_shunned(apart, old, may_match) && !is_shunned(apart, new, must_match))
+        || (frees_first_place(pod, old) && !is_wanted(near, new, must_match))
 }
 
 /// Whether a pod that goes away may have been the last of its group, so that a waiting member may become the first anywhere.
 /// kube-scheduler leaves such a pod waiting for its periodic retry.
 fn frees_first_place(pod: &Pod, gone: &Pod) -> bool {
     let near = &pod.spec.pod_affinity.required;
-    is_wanted(near, gone) && is_wanted(near, pod)
+    is_wanted(near, gone, may_match) && is_wanted(near, pod, may_match)
 }
 
 /// Whether a changed node came into another domain of an affinity term.

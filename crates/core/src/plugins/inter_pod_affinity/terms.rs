@@ -71,6 +71,11 @@ pub(super) fn may_match(term: &PodAffinityTerm, pod: &Pod) -> bool {
     matches(term, pod, |_| true)
 }
 
+/// Whether a term is about a pod whatever the labels of its namespace.
+pub(super) fn must_match(term: &PodAffinityTerm, pod: &Pod) -> bool {
+    matches(term, pod, |selector| selector.0.is_empty())
+}
+
 fn matches(term: &PodAffinityTerm, pod: &Pod, selects_namespace: impl Fn(&LabelSelector) -> bool) -> bool {
     let in_namespace = term.namespaces.contains(&pod.namespace) || term.namespace_selector.as_ref().is_some_and(selects_namespace);
     in_namespace && term.selector.as_ref().is_some_and(|s| s.matches(&pod.spec.labels))

@@ -58,9 +58,8 @@ type Row<'a> = (&'a str, &'a str, Vec<(&'a str, Pod)>, Pod, &'a str);
 
 fn check_existing<const N: usize>(judge: fn(&dyn Plugin, &Cluster, &Pod) -> String, rows: [Row<'_>; N]) {
     for (what, nodes, existing, pod, expected) in rows {
-        let place = |cluster: Cluster, (i, (on, pod)): (usize, (&str, Pod))| {
-            cluster.placed(on, Pod { uid: format!("existing-{i}").into(), ..pod })
-        };
+        let place =
+            |cluster: Cluster, (i, (on, pod)): (usize, (&str, Pod))| cluster.placed(on, Pod { uid: format!("existing-{i}").into(), ..pod });
         let cluster = existing.into_iter().enumerate().fold(teams(cluster(nodes)), place);
         assert_eq!(judge(&InterPodAffinity::default(), &cluster, &pod), expected, "{what}");
     }
@@ -404,6 +403,12 @@ fn anti_affinity_waits_for_a_pod_to_stop_matching_or_guarding() {
         let [old, new] = [old, new].map(|text| (!text.is_empty()).then(|| labelled_pod("o", text)));
         assert_eq!(helped(&apart(), old.as_ref(), new.as_ref()), expected, "{what}");
     }
+    // Whether the second term was about the pod is not known: it may have been freed.
+    let unsure = wanting("", [(Apart, term("zone", "app=web")), (Apart, term_in("zone", "app=db", "team=b"))]);
+    let [web, db] = ["app=web", "app=db"].map(|text| labelled_pod("o", text));
+    assert!(helped(&unsure, Some(&web), Some(&db)), "may be freed");
+    assert!(!helped(&unsure, Some(&db), Some(&web)), "is shunned for sure");
+    assert!(!helped(&unsure, Some(&db), Some(&Pod { deleting: true, ..db.clone() })), "labels as before");
     let guard = |selected| wanting("app=guard", [(Apart, term("zone", "x=1")), (Apart, term("zone", selected))]);
     let waiting = labelled_pod("p", "app=web");
     assert!(helped(&waiting, Some(&guard("app=web")), None), "guard against the pod removed");
