@@ -8,7 +8,7 @@ use aisched_model::Str;
 use aisched_model::node::NodeInfo;
 use aisched_model::policy::PolicySource;
 use alloc::borrow::Cow;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -123,24 +123,29 @@ fn no_common_node(parts: &[Part<'_>]) -> Option<Against> {
     Some(Against { plugin: first.0, refusal: Refusal::unresolvable(reason) })
 }
 
-/// Judges every node: the first plugin that refuses it has the word.
+/// Judges every node: the first plugin that refuses it has the word. Nodes that a plugin left out from the start are not looked at.
 fn filter(parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) -> Vec<Option<Against>> {
-    let outside: Vec<&str> = parts.iter().filter(|p| p.prepared.only_nodes.is_some()).map(|p| p.plugin.name()).collect();
     let filters: Vec<_> = parts.iter().filter_map(|p| Some((p.plugin.name(), p.prepared.filter.as_deref()?))).collect();
-    let limits: Vec<&Vec<Str>> = parts.iter().filter_map(|p| p.prepared.only_nodes.as_ref()).collect();
+    let narrowed = narrowed(parts);
     nodes
         .iter()
-        .map(|node| {
-            if let Some(first) = outside.first().filter(|_| !limits.iter().all(|names| names.contains(&node.node.name))) {
-                let plugin = parts.iter().map(|p| p.plugin.name()).find(|n| n == first).unwrap_or_default();
-                return Some(Against {
-                    plugin,
-                    refusal: Refusal::unresolvable(format!("node(s) didn't satisfy plugin(s) [{}]", outside.join(" "))),
-                });
-            }
-            filters.iter().find_map(|(plugin, filter)| Some(Against { plugin, refusal: filter.check(node)? }))
+        .map(|node| match &narrowed {
+            Some((names, against)) if !names.contains(&node.node.name) => Some(against.share()),
+            Some(_) | None => filters.iter().find_map(|(plugin, filter)| Some(Against { plugin, refusal: filter.check(node)? })),
         })
         .collect()
+}
+
+/// The nodes that every narrowing plugin leaves, and what is said of the others.
+fn narrowed(parts: &[Part<'_>]) -> Option<(BTreeSet<Str>, Against)> {
+    let narrowing: Vec<(&'static str, &Vec<Str>)> =
+        parts.iter().filter_map(|p| Some((p.plugin.name(), p.prepared.only_nodes.as_ref()?))).collect();
+    let (first, rest) = narrowing.split_first()?;
+    let common = first.1.iter().filter(|name| rest.iter().all(|(_, names)| names.contains(name))).cloned().collect();
+    let mut plugins: Vec<&str> = narrowing.iter().map(|(plugin, _)| *plugin).collect();
+    plugins.sort_unstable();
+    let reason = format!("node(s) didn't satisfy plugin(s) [{}]", plugins.join(" "));
+    Some((common, Against { plugin: first.0, refusal: Refusal::unresolvable(reason) }))
 }
 
 /// Fills every scoring plugin's row over the feasible nodes.

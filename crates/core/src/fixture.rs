@@ -9,8 +9,8 @@ use crate::workload_profile::WorkloadProfile;
 use aisched_model::Str;
 use aisched_model::config::Config;
 use aisched_model::labels::Labels;
-use aisched_model::node::{Node, NodeInfo, PlacedPod, Taint};
-use aisched_model::pod::{Pod, PodSpec, PodVolume, TaintEffect};
+use aisched_model::node::{Node, NodeInfo, PlacedPod};
+use aisched_model::pod::{Pod, PodSpec, PodVolume};
 use aisched_model::policy::{Policy, PolicySource};
 use aisched_model::quantity::Quantity;
 use aisched_model::resources::{Bytes, MilliCpu};
@@ -94,11 +94,6 @@ pub(crate) fn storage_node<const N: usize, const M: usize>(name: &str, labels: [
     node.annotations = annotations.into_iter().map(|(k, v)| (format!("ai-storage.keti/{k}"), v)).collect();
     node.storage = storage_facts::read(&node.labels, &node.annotations, NodeSize { cores: 8, memory_gib: 32 }).0;
     node
-}
-
-/// A node with one taint.
-pub(crate) fn tainted(name: &str, key: &str, value: &str, effect: TaintEffect) -> Node {
-    Node { taints: alloc::vec![Taint { key: key.into(), value: value.into(), effect }], ..node(name) }
 }
 
 /// A pod that uses these claims.

@@ -5,12 +5,16 @@
 
 extern crate alloc;
 
+pub mod cache;
 pub mod decide;
 pub mod decision;
+pub mod engine;
 pub mod event;
 #[cfg(test)]
 mod fixture;
 pub mod framework;
 pub mod plugins;
 pub mod profile;
+pub mod queue;
+pub mod records;
 pub mod workload_profile;

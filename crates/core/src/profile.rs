@@ -34,8 +34,8 @@ pub enum Weight {
 const DEFAULT_PLUGINS: &[(&str, i64)] = &[
     ("SchedulingGates", 0),
     ("PrioritySort", 0),
-    ("NodeUnschedulable", 0),
     ("NodeName", 0),
+    ("NodeUnschedulable", 0),
     ("TaintToleration", 3),
     ("NodeAffinity", 2),
     ("NodePorts", 0),

@@ -1,0 +1,256 @@
+//! Keeps the snapshot up to date: nodes, the pods on them (assumed ones included), claims, volumes, classes.
+//! Knows neither queue nor time; whatever changed is returned as values, so that the engine can wake pods.
+
+use aisched_model::Str;
+use aisched_model::node::{Node, NodeInfo, PlacedPod};
+use aisched_model::pod::Pod;
+use aisched_model::snapshot::Snapshot;
+use aisched_model::storage_facts::IoDemand;
+use alloc::collections::btree_map::Entry;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+
+/// The cluster as known, and the promises made since.
+#[derive(Default)]
+pub struct Cache {
+    snapshot: Snapshot,
+    /// Pods seen on nodes that have no object: before it arrived, or after it went.
+    homeless: BTreeMap<Str, NodeInfo>,
+    /// Where every placed pod is.
+    homes: BTreeMap<Str, Home>,
+}
+
+/// A placed pod's place.
+struct Home {
+    node: Str,
+    /// Decided by this scheduler and not yet confirmed by the watch.
+    assumed: bool,
+}
+
+/// What a node event changed.
+pub enum NodeChange {
+    /// It is new.
+    Added,
+    /// It was this before.
+    Changed(Arc<Node>),
+}
+
+impl Cache {
+    /// The cluster as it is now.
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// For objects that have no bookkeeping: claims, volumes, classes, drivers, namespaces.
+    pub(crate) fn objects(&mut self) -> &mut Snapshot {
+        &mut self.snapshot
+    }
+
+    /// Whether a pod has a node, assumed or confirmed.
+    #[must_use]
+    pub fn is_placed(&self, uid: &str) -> bool {
+        self.homes.contains_key(uid)
+    }
+
+    /// Placed pods, assumed ones included.
+    #[must_use]
+    pub fn n_placed(&self) -> usize {
+        self.homes.len()
+    }
+
+    /// Adds or replaces a node object.
+    pub fn set_node(&mut self, node: Arc<Node>) -> NodeChange {
+        self.count_images(&node, true);
+        let nodes = &mut self.snapshot.nodes;
+        match nodes.binary_search_by(|n| n.node.name.cmp(&node.name)) {
+            Ok(i) => {
+                let info = Arc::make_mut(&mut nodes[i]);
+                let old = core::mem::replace(&mut info.node, node);
+                self.count_images(&old, false);
+                NodeChange::Changed(old)
+            }
+            Err(i) => {
+                let mut info = self.homeless.remove(&node.name).unwrap_or_default();
+                info.node = node;
+                nodes.insert(i, Arc::new(info));
+                NodeChange::Added
+            }
+        }
+    }
+
+    /// Takes a node object away; its pods stay accounted for until they go.
+    pub fn remove_node(&mut self, name: &str) -> Option<Arc<Node>> {
+        let i = self.snapshot.node_idx(name)?;
+        let info = self.snapshot.nodes.remove(i);
+        let node = info.node.clone();
+        self.count_images(&node, false);
+        if !info.pods.is_empty() {
+            self.homeless.insert(node.name.clone(), Arc::unwrap_or_clone(info));
+        }
+        Some(node)
+    }
+
+    /// Places a pod before the API server knows of it.
+    pub fn assume(&mut self, pod: &Arc<Pod>, node: &Str, io: IoDemand) {
+        let mut placed = Pod::clone(pod);
+        placed.node = Some(node.clone());
+        self.place(Arc::new(placed), node.clone(), io, true);
+    }
+
+    /// Takes an assumption back; a confirmed pod stays.
+    pub fn forget(&mut self, uid: &str) -> Option<Arc<Pod>> {
+        if !self.homes.get(uid)?.assumed {
+            return None;
+        }
+        self.remove_pod(uid)
+    }
+
+    /// Adds, confirms or replaces a bound pod; returns what was there before, if it was confirmed.
+    /// `io` counts only when this cache did not assume the pod itself: then its promise stands.
+    pub fn set_pod(&mut self, pod: Arc<Pod>, node: &Str, io: IoDemand) -> Option<Arc<Pod>> {
+        let before = self.homes.get(&pod.uid).map(|home| home.assumed);
+        let old = before.and_then(|_| self.take(&pod.uid));
+        let io = old.as_ref().map_or(io, |placed| placed.io);
+        self.place(pod, node.clone(), io, false);
+        old.filter(|_| before == Some(false)).map(|placed| placed.pod)
+    }
+
+    /// Takes a pod away.
+    pub fn remove_pod(&mut self, uid: &str) -> Option<Arc<Pod>> {
+        self.take(uid).map(|placed| placed.pod)
+    }
+
+    fn place(&mut self, pod: Arc<Pod>, node: Str, io: IoDemand, assumed: bool) {
+        for claim in pod.claims() {
+            self.snapshot.claim_users.entry((pod.namespace.clone(), claim)).or_default().push(node.clone());
+        }
+        self.homes.insert(pod.uid.clone(), Home { node: node.clone(), assumed });
+        let placed = PlacedPod { pod, io };
+        match self.snapshot.node_idx(&node) {
+            Some(i) => Arc::make_mut(&mut self.snapshot.nodes[i]).add(placed),
+            None => self.homeless.entry(node).or_default().add(placed),
+        }
+    }
+
+    fn take(&mut self, uid: &str) -> Option<PlacedPod> {
+        let home = self.homes.remove(uid)?;
+        let placed = match self.snapshot.node_idx(&home.node) {
+            Some(i) => Arc::make_mut(&mut self.snapshot.nodes[i]).remove(uid),
+            None => self.remove_homeless(&home.node, uid),
+        }?;
+        for claim in placed.pod.claims() {
+            if let Entry::Occupied(mut users) = self.snapshot.claim_users.entry((placed.pod.namespace.clone(), claim)) {
+                if let Some(i) = users.get().iter().position(|n| *n == home.node) {
+                    users.get_mut().swap_remove(i);
+                }
+                if users.get().is_empty() {
+                    users.remove();
+                }
+            }
+        }
+        Some(placed)
+    }
+
+    fn remove_homeless(&mut self, node: &Str, uid: &str) -> Option<PlacedPod> {
+        let Entry::Occupied(mut info) = self.homeless.entry(node.clone()) else { return None };
+        let placed = info.get_mut().remove(uid);
+        if info.get().pods.is_empty() {
+            info.remove();
+        }
+        placed
+    }
+
+    fn count_images(&mut self, node: &Node, there: bool) {
+        let names: BTreeSet<&Str> = node.images.iter().map(|(name, _)| name).collect();
+        for image in names {
+            match self.snapshot.image_nodes.entry(image.clone()) {
+                Entry::Occupied(mut n) if there => *n.get_mut() += 1,
+                Entry::Occupied(n) if *n.get() == 1 => {
+                    n.remove();
+                }
+                Entry::Occupied(mut n) => *n.get_mut() -= 1,
+                Entry::Vacant(n) if there => {
+                    n.insert(1);
+                }
+                Entry::Vacant(_) => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{claiming, node, pod, requesting};
+    use aisched_model::resources::MilliCpu;
+
+    fn used(cache: &Cache, node: &str) -> MilliCpu {
+        cache.snapshot().node(node).unwrap().requested.cpu
+    }
+
+    fn bound(mut pod: Pod, node: &str) -> Arc<Pod> {
+        pod.node = Some(node.into());
+        Arc::new(pod)
+    }
+
+    #[test]
+    fn assumed_pod_counts_once_when_the_watch_confirms_it() {
+        let mut cache = Cache::default();
+        cache.set_node(Arc::new(node("n")));
+        let pod = Arc::new(requesting("p", "500m", "1Gi"));
+        cache.assume(&pod, &"n".into(), IoDemand { iops: 7, ..IoDemand::default() });
+        assert_eq!(used(&cache, "n"), MilliCpu(500));
+        cache.set_pod(bound(Pod::clone(&pod), "n"), &"n".into(), IoDemand::default());
+        assert_eq!(used(&cache, "n"), MilliCpu(500));
+        assert_eq!(cache.snapshot().node("n").unwrap().io_promised.iops, 7);
+        assert!(cache.forget("uid-p").is_none(), "a confirmed pod is not forgotten");
+        assert!(cache.remove_pod("uid-p").is_some());
+        assert_eq!((used(&cache, "n"), cache.n_placed()), (MilliCpu(0), 0));
+    }
+
+    #[test]
+    fn assumption_is_corrected_when_the_pod_is_bound_elsewhere() {
+        let mut cache = Cache::default();
+        cache.set_node(Arc::new(node("a")));
+        cache.set_node(Arc::new(node("b")));
+        let pod = Arc::new(requesting("p", "500m", "1Gi"));
+        cache.assume(&pod, &"a".into(), IoDemand::default());
+        cache.set_pod(bound(Pod::clone(&pod), "b"), &"b".into(), IoDemand::default());
+        assert_eq!((used(&cache, "a"), used(&cache, "b")), (MilliCpu(0), MilliCpu(500)));
+    }
+
+    #[test]
+    fn pods_of_a_node_without_object_wait_for_it() {
+        let mut cache = Cache::default();
+        cache.set_pod(bound(requesting("p", "1", "1Gi"), "n"), &"n".into(), IoDemand::default());
+        assert!(cache.snapshot().nodes.is_empty());
+        cache.set_node(Arc::new(node("n")));
+        assert_eq!(used(&cache, "n"), MilliCpu(1000));
+        cache.remove_node("n");
+        cache.set_node(Arc::new(node("n")));
+        assert_eq!(used(&cache, "n"), MilliCpu(1000));
+        cache.remove_node("n");
+        cache.remove_pod("uid-p");
+        assert!(cache.homeless.is_empty() && cache.homes.is_empty());
+    }
+
+    #[test]
+    fn claims_and_images_are_counted_while_used() {
+        let mut cache = Cache::default();
+        let image = Node { images: alloc::vec![("img".into(), 1)], ..node("a") };
+        cache.set_node(Arc::new(image.clone()));
+        cache.set_node(Arc::new(Node { name: "b".into(), ..image }));
+        assert_eq!(cache.snapshot().image_nodes.get("img"), Some(&2));
+        cache.set_node(Arc::new(node("a")));
+        cache.remove_node("b");
+        assert!(cache.snapshot().image_nodes.is_empty());
+        cache.assume(&Arc::new(claiming("p", ["data"])), &"a".into(), IoDemand::default());
+        cache.assume(&Arc::new(claiming("q", ["data"])), &"a".into(), IoDemand::default());
+        cache.forget("uid-p");
+        assert_eq!(cache.snapshot().claim_users.values().next().unwrap().len(), 1);
+        cache.forget("uid-q");
+        assert!(cache.snapshot().claim_users.is_empty());
+        assert!(!cache.is_placed(&pod("p").uid));
+    }
+}

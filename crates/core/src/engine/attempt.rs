@@ -1,0 +1,162 @@
+//! One attempt to place one pod, and what follows: assume and bind, or refuse and say why.
+//! Leaves out finding the node itself: that is `decide`.
+
+use super::{Binding, Engine};
+use crate::decide::{Choice, Outcome, decide};
+use crate::event::{Action, ApiEvent, Millis, PodRef, Regarding, ResultReport};
+use crate::framework::Attempt;
+use crate::queue::Waiting;
+use crate::workload_profile::WorkloadProfile;
+use aisched_model::Str;
+use aisched_model::pod::Pod;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+
+/// What deciding for a waiting pod gave.
+pub(super) struct Decided {
+    pub(super) outcome: Outcome,
+    workload: WorkloadProfile,
+}
+
+impl Engine {
+    pub(super) fn schedule_one(&mut self, now: Millis) {
+        let Some(pod) = self.queue.pop() else { return };
+        if pod.deleting {
+            self.queue.remove(&pod.uid);
+            let note = format!("skip schedule deleting pod: {}", pod.full_name());
+            let event =
+                self.event(Regarding::Pod(PodRef::from(&*pod)), Some(&pod.spec.scheduler_name), "FailedScheduling", "Scheduling", note);
+            return self.actions.push(event);
+        }
+        let Some(decided) = self.queue.get(&pod.uid).and_then(|w| self.decide_for(w, self.options.report_nodes)) else { return };
+        self.n_decisions += 1;
+        self.report_hints(&pod, &decided.workload);
+        let decision = Arc::new(decided.outcome.decision);
+        self.records.add(decision.clone());
+        self.actions.push(Action::Decided(decision.clone()));
+        match &decision.node {
+            Some(node) => self.assume(&pod, node, &decided.workload),
+            None => {
+                self.refuse(&pod, decision.message.clone().unwrap_or_default());
+                self.queue.refused(now, &pod.uid, decided.outcome.refused_by);
+                self.report_failure(now, &pod.uid, decision.message.as_deref().unwrap_or_default());
+            }
+        }
+    }
+
+    /// Decides for a waiting pod on the cluster as it is; changes nothing.
+    pub(super) fn decide_for(&self, waiting: &Waiting, report_nodes: usize) -> Option<Decided> {
+        let pod = &*waiting.pod;
+        let profile = self.profile_of(&pod.spec.scheduler_name)?;
+        let policy = waiting.policy.as_deref();
+        let workload = WorkloadProfile::resolve(pod, policy.map(|p| (p, waiting.policy_source)), &self.config);
+        let attempt = Attempt { snapshot: self.cache.snapshot(), pod, workload: &workload, policy, config: &self.config };
+        let salt = self.options.seed.wrapping_add(self.n_decisions);
+        let outcome = decide(profile, &attempt, Choice { salt, report_nodes, policy_source: waiting.policy_source });
+        Some(Decided { outcome, workload })
+    }
+
+    fn assume(&mut self, pod: &Arc<Pod>, node: &Str, workload: &WorkloadProfile) {
+        let Some(waiting) = self.queue.remove(&pod.uid) else { return };
+        self.cache.assume(pod, node, workload.io_demand());
+        self.binding.insert(pod.uid.clone(), Binding { waiting, node: node.clone() });
+        self.actions.push(Action::Bind { pod: PodRef::from(&**pod), node: node.clone() });
+    }
+
+    /// Says in an event and in the pod's condition that it was refused.
+    pub(super) fn refuse(&mut self, pod: &Pod, message: String) {
+        self.complain(pod, "Unschedulable", message);
+    }
+
+    fn complain(&mut self, pod: &Pod, reason: &'static str, message: String) {
+        let message: Str = message.into();
+        if pod.refused.as_ref().is_none_or(|r| *r.reason != *reason || r.message != message) {
+            let transition = pod.refused.is_none();
+            self.actions.push(Action::SetCondition { pod: PodRef::from(pod), transition, reason, message: message.clone() });
+        }
+        let event = self.event(
+            Regarding::Pod(PodRef::from(pod)),
+            Some(&pod.spec.scheduler_name),
+            "FailedScheduling",
+            "Scheduling",
+            message.to_string(),
+        );
+        self.actions.push(event);
+    }
+
+    /// Says once per pod which of its labels and annotations could not be used.
+    fn report_hints(&mut self, pod: &Pod, workload: &WorkloadProfile) {
+        let Some(waiting) = self.queue.get_mut(&pod.uid) else { return };
+        if core::mem::replace(&mut waiting.hints_reported, true) {
+            return;
+        }
+        if !self.profile_of(&pod.spec.scheduler_name).is_some_and(|p| p.has_ai_plugins()) {
+            return;
+        }
+        for fault in &workload.faults {
+            let event = self.event(
+                Regarding::Pod(PodRef::from(pod)),
+                Some(&pod.spec.scheduler_name),
+                "InvalidStorageHint",
+                "Scheduling",
+                fault.to_string(),
+            );
+            self.actions.push(event);
+        }
+    }
+
+    pub(super) fn bound(&mut self, now: Millis, binding: &Binding) {
+        let pod = &binding.waiting.pod;
+        self.actions.push(Action::RecordEvent(ApiEvent {
+            regarding: Regarding::Pod(PodRef::from(&**pod)),
+            warning: false,
+            reason: "Scheduled",
+            action: "Binding",
+            note: format!("Successfully assigned {} to {}", pod.full_name(), binding.node),
+            reporter: pod.spec.scheduler_name.clone(),
+        }));
+        self.actions.extend(report(&binding.waiting, now, Some(&binding.node), ""));
+        self.actions.push(Action::ForgetPolicy(pod.uid.clone()));
+    }
+
+    /// The pod is not bound: its node is free again, and it tries again when its backoff ends.
+    pub(super) fn bind_failed(&mut self, now: Millis, binding: Binding, error: &str) {
+        let pod = binding.waiting.pod.clone();
+        self.give_up(now, &pod.uid);
+        if self.cache.is_placed(&pod.uid) {
+            return self.actions.push(Action::ForgetPolicy(pod.uid.clone())); // the watch says that it is bound after all
+        }
+        self.complain(&pod, "SchedulerError", format!("running Bind plugin \"DefaultBinder\": {error}"));
+        self.queue.restore(binding.waiting);
+        self.queue.failed(now, &pod.uid);
+        self.report_failure(now, &pod.uid, error);
+    }
+
+    /// Reports to the policy service, once per answer, that the attempt it served has failed.
+    fn report_failure(&mut self, now: Millis, uid: &str, reason: &str) {
+        let Some(waiting) = self.queue.get_mut(uid) else { return };
+        if let Some(report) = report(waiting, now, None, reason) {
+            if let Action::ReportResult(r) = &report {
+                waiting.reported = Some(r.request_id.clone());
+            }
+            self.actions.push(report);
+        }
+    }
+}
+
+/// The report on the answer that served an attempt; `None` when there was none, or it has been reported.
+fn report(waiting: &Waiting, now: Millis, node: Option<&Str>, failure_reason: &str) -> Option<Action> {
+    let request_id = waiting.policy.as_ref()?.request_id.clone()?;
+    if waiting.reported.as_ref() == Some(&request_id) {
+        return None;
+    }
+    Some(Action::ReportResult(ResultReport {
+        request_id,
+        pod: PodRef::from(&*waiting.pod),
+        node: node.cloned().unwrap_or_default(),
+        success: node.is_some(),
+        failure_reason: failure_reason.into(),
+        duration_ms: i64::try_from(now.saturating_sub(waiting.since)).unwrap_or(i64::MAX),
+    }))
+}

@@ -1,0 +1,197 @@
+//! The scheduler as a state machine: events in, actions out, time as an argument.
+//! Knows neither threads nor network; whoever drives it (the binary, the simulator) carries the actions out.
+
+mod attempt;
+mod objects;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+use crate::cache::Cache;
+use crate::decision::Decision;
+use crate::event::{Action, BindOutcome, Event, Millis, PodRef};
+use crate::profile::Profile;
+use crate::queue::{Depth, Due, Queue, QueueOptions, Waiting};
+use crate::records::Records;
+use aisched_model::Str;
+use aisched_model::config::Config;
+use aisched_model::policy::PolicySource;
+use aisched_model::snapshot::Snapshot;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// What does not change while the engine runs.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    /// Seed of the order among equals.
+    pub seed: u64,
+    /// Backoffs.
+    pub queue: QueueOptions,
+    /// Nodes that a decision reports on; `usize::MAX` for all.
+    pub report_nodes: usize,
+    /// Decisions kept for explanations.
+    pub records: usize,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { seed: 0, queue: QueueOptions::default(), report_nodes: 20, records: 1000 }
+    }
+}
+
+/// The scheduler.
+pub struct Engine {
+    options: EngineOptions,
+    profiles: Vec<Profile>,
+    config: Arc<Config>,
+    cache: Cache,
+    queue: Queue,
+    records: Records,
+    /// Pods that were decided and whose bind has not ended.
+    binding: BTreeMap<Str, Binding>,
+    /// Faults of nodes that were reported: (node, key, value).
+    reported: BTreeSet<(Str, Str, Str)>,
+    /// Decisions so far; salts the order among equals.
+    n_decisions: u64,
+    synced: bool,
+    actions: Vec<Action>,
+}
+
+/// A pod on its way to a node.
+struct Binding {
+    waiting: Waiting,
+    node: Str,
+}
+
+impl Engine {
+    /// An engine that knows nothing yet. It decides nothing before [`Event::Synced`].
+    #[must_use]
+    pub fn new(profiles: Vec<Profile>, options: EngineOptions) -> Self {
+        Self {
+            options,
+            profiles,
+            config: Arc::default(),
+            cache: Cache::default(),
+            queue: Queue::new(options.queue),
+            records: Records::new(options.records),
+            binding: BTreeMap::new(),
+            reported: BTreeSet::new(),
+            n_decisions: 0,
+            synced: false,
+            actions: Vec::new(),
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, now: Millis, event: Event) {
+        match event {
+            Event::PodSet(pod) => self.pod_set(now, pod),
+            Event::PodGone(pod) => self.pod_gone(now, &pod),
+            Event::Synced => self.synced = true,
+            Event::Configured(config) => self.configured(now, config),
+            Event::PolicyAnswered(answer) => self.policy_answered(now, answer),
+            Event::BindEnded { pod, node: _, outcome } => self.bind_ended(now, &pod, outcome),
+            object => self.object_changed(now, object),
+        }
+    }
+
+    /// Does the next piece of work, at most one decision, and gives what is to be done in the world.
+    pub fn poll(&mut self, now: Millis) -> Vec<Action> {
+        for (uid, why) in self.queue.due(now) {
+            match why {
+                Due::Policy => self.settle_policy(now, &uid, None, PolicySource::Fallback),
+                Due::Retry => self.make_ready(now, &uid),
+            }
+        }
+        if self.synced {
+            self.schedule_one(now);
+        }
+        core::mem::take(&mut self.actions)
+    }
+
+    /// When `poll` next has something to do: `Some(now or earlier)` for at once, `None` when only an event can help.
+    #[must_use]
+    pub fn next_poll(&self, now: Millis) -> Option<Millis> {
+        if !self.actions.is_empty() || (self.synced && self.queue.has_ready()) { Some(now) } else { self.queue.next_due() }
+    }
+
+    /// The cluster as the engine knows it.
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot {
+        self.cache.snapshot()
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// Counts of waiting pods.
+    #[must_use]
+    pub fn depth(&self) -> Depth {
+        self.queue.depth()
+    }
+
+    /// Waiting pods.
+    pub fn waiting(&self) -> impl Iterator<Item = &Waiting> {
+        self.queue.iter()
+    }
+
+    /// The latest decisions.
+    #[must_use]
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// Whether every first list has arrived.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.synced
+    }
+
+    /// Decides once more for a pod that waits, on the cluster as it is now and reporting on every node; changes nothing.
+    #[must_use]
+    pub fn explain(&self, namespace: &str, name: &str) -> Option<Decision> {
+        let waiting = self.queue.iter().find(|w| *w.pod.namespace == *namespace && *w.pod.name == *name)?;
+        let mut decision = self.decide_for(waiting, usize::MAX)?.outcome.decision;
+        if let Some(reason) = self.queue.gated(&waiting.pod.uid) {
+            decision.node = None;
+            decision.message = Some(reason.into());
+        }
+        Some(decision)
+    }
+
+    fn profile_of(&self, scheduler_name: &str) -> Option<&Profile> {
+        self.profiles.iter().find(|p| *p.scheduler_name == *scheduler_name)
+    }
+
+    /// A new configuration may let any refused pod in.
+    fn configured(&mut self, now: Millis, config: Arc<Config>) {
+        self.config = config;
+        let refused: Vec<Str> = self.queue.iter().map(|w| w.pod.uid.clone()).collect();
+        for uid in refused {
+            self.requeue(now, &uid);
+        }
+    }
+
+    fn bind_ended(&mut self, now: Millis, pod: &PodRef, outcome: BindOutcome) {
+        let Some(binding) = self.binding.remove(&pod.uid) else { return };
+        match outcome {
+            BindOutcome::Bound => self.bound(now, &binding),
+            BindOutcome::Gone(_) => {
+                self.give_up(now, &pod.uid);
+                self.actions.push(Action::ForgetPolicy(pod.uid.clone()));
+            }
+            BindOutcome::Failed(error) => self.bind_failed(now, binding, &error),
+        }
+    }
+
+    /// Takes an assumed pod back from its node and wakes who can use the room.
+    fn give_up(&mut self, now: Millis, uid: &str) {
+        if let Some(pod) = self.cache.forget(uid) {
+            self.wake(now, &crate::framework::ClusterEvent::PodRemoved(&pod));
+        }
+    }
+}

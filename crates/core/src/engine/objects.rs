@@ -1,0 +1,158 @@
+//! What the watches say: nodes, pods, claims, volumes. Updates the cache and wakes the pods that a change can help.
+//! Leaves out deciding (`attempt`) and the queue's own states (`waiting`).
+
+use super::Engine;
+use crate::cache::NodeChange;
+use crate::event::{Action, ApiEvent, Event, Millis, PodRef, Regarding};
+use crate::framework::ClusterEvent;
+use crate::workload_profile::WorkloadProfile;
+use aisched_model::Str;
+use aisched_model::node::Node;
+use aisched_model::pod::Pod;
+use aisched_model::storage_facts::{Fault, IoDemand};
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+impl Engine {
+    /// Objects that are not pods.
+    pub(super) fn object_changed(&mut self, now: Millis, event: Event) {
+        match event {
+            Event::NodeSet(node, faults) => self.node_set(now, node, &faults),
+            Event::NodeGone(name) => self.node_gone(now, &name),
+            Event::ClaimSet(claim) => {
+                self.cache.objects().claims.insert((claim.namespace.clone(), claim.name.clone()), claim.clone());
+                self.wake(now, &ClusterEvent::Claim(&claim));
+            }
+            Event::ClaimGone(namespace, name) => {
+                self.cache.objects().claims.remove(&(namespace, name));
+            }
+            Event::VolumeSet(volume) => {
+                self.cache.objects().volumes.insert(volume.name.clone(), volume.clone());
+                self.wake(now, &ClusterEvent::Volume(&volume));
+            }
+            Event::VolumeGone(name) => {
+                self.cache.objects().volumes.remove(&name);
+            }
+            Event::ClassSet(class) => {
+                self.cache.objects().classes.insert(class.name.clone(), class.clone());
+                self.wake(now, &ClusterEvent::Class(&class));
+            }
+            Event::ClassGone(name) => {
+                self.cache.objects().classes.remove(&name);
+            }
+            Event::CsiNodeSet(csi_node) => {
+                self.cache.objects().csi_nodes.insert(csi_node.name.clone(), csi_node.clone());
+                self.wake(now, &ClusterEvent::CsiNode(&csi_node));
+            }
+            Event::CsiNodeGone(name) => {
+                self.cache.objects().csi_nodes.remove(&name);
+            }
+            Event::NamespaceSet(name, labels) => {
+                self.cache.objects().namespaces.insert(name, labels);
+                self.wake(now, &ClusterEvent::Namespace);
+            }
+            Event::NamespaceGone(name) => {
+                self.cache.objects().namespaces.remove(&name);
+            }
+            Event::PodSet(_)
+            | Event::PodGone(_)
+            | Event::Synced
+            | Event::Configured(_)
+            | Event::PolicyAnswered(_)
+            | Event::BindEnded { .. } => {}
+        }
+    }
+
+    fn node_set(&mut self, now: Millis, node: Arc<Node>, faults: &[Fault]) {
+        self.report_faults(&node.name, faults);
+        match self.cache.set_node(node.clone()) {
+            NodeChange::Added => self.wake(now, &ClusterEvent::NodeAdded(&node)),
+            NodeChange::Changed(old) if old != node => self.wake(now, &ClusterEvent::NodeChanged { old: &old, new: &node }),
+            NodeChange::Changed(_) => {}
+        }
+    }
+
+    fn node_gone(&mut self, now: Millis, name: &Str) {
+        self.reported.retain(|(node, _, _)| node != name);
+        if let Some(node) = self.cache.remove_node(name) {
+            self.wake(now, &ClusterEvent::NodeGone(&node));
+        }
+    }
+
+    /// Says once per node and value that an annotation could not be used.
+    fn report_faults(&mut self, node: &Str, faults: &[Fault]) {
+        for fault in faults {
+            if self.reported.insert((node.clone(), fault.key.clone(), fault.value.clone())) {
+                let event = self.event(Regarding::Node(node.clone()), None, "InvalidStorageFact", "Parsing", fault.to_string());
+                self.actions.push(event);
+            }
+        }
+    }
+
+    /// A warning event; the reporter is the pod's profile, or the first.
+    pub(super) fn event(
+        &self,
+        regarding: Regarding,
+        scheduler_name: Option<&Str>,
+        reason: &'static str,
+        action: &'static str,
+        note: alloc::string::String,
+    ) -> Action {
+        let reporter = scheduler_name.or_else(|| self.profiles.first().map(|p| &p.scheduler_name)).cloned().unwrap_or_default();
+        Action::RecordEvent(ApiEvent { regarding, warning: true, reason, action, note, reporter })
+    }
+
+    pub(super) fn pod_set(&mut self, now: Millis, pod: Arc<Pod>) {
+        if pod.ended {
+            return self.pod_gone(now, &PodRef::from(&*pod));
+        }
+        match &pod.node {
+            Some(node) => self.placed_pod_set(now, &pod, &node.clone()),
+            None => self.waiting_pod_set(now, pod),
+        }
+    }
+
+    fn placed_pod_set(&mut self, now: Millis, pod: &Arc<Pod>, node: &Str) {
+        if self.queue.remove(&pod.uid).is_some() {
+            self.actions.push(Action::ForgetPolicy(pod.uid.clone()));
+        }
+        let io = self.io_of(pod);
+        match self.cache.set_pod(pod.clone(), node, io) {
+            None => self.wake(now, &ClusterEvent::PodPlaced(pod)),
+            Some(old) if old.spec != pod.spec => self.wake(now, &ClusterEvent::PodChanged { old: &old, new: pod }),
+            Some(_) => {}
+        }
+    }
+
+    /// The I/O that a bound pod was promised, as far as the pod itself says: only pods of this scheduler were promised any.
+    fn io_of(&self, pod: &Pod) -> IoDemand {
+        match self.profile_of(&pod.spec.scheduler_name) {
+            Some(profile) if profile.has_ai_plugins() => WorkloadProfile::resolve(pod, None, &self.config).io_demand(),
+            Some(_) | None => IoDemand::default(),
+        }
+    }
+
+    pub(super) fn pod_gone(&mut self, now: Millis, pod: &PodRef) {
+        if self.queue.remove(&pod.uid).is_some() {
+            self.actions.push(Action::ForgetPolicy(pod.uid.clone()));
+        }
+        self.binding.remove(&pod.uid);
+        if let Some(removed) = self.cache.remove_pod(&pod.uid) {
+            self.wake(now, &ClusterEvent::PodRemoved(&removed));
+        }
+    }
+
+    /// Requeues every refused pod that one of the plugins that refused it says the event can help.
+    pub(super) fn wake(&mut self, now: Millis, event: &ClusterEvent<'_>) {
+        let helped: Vec<Str> = self
+            .queue
+            .iter()
+            .filter(|w| self.queue.is_unschedulable(&w.pod.uid) && self.helps(w, event))
+            .map(|w| w.pod.uid.clone())
+            .collect();
+        for uid in helped {
+            self.requeue(now, &uid);
+        }
+    }
+}

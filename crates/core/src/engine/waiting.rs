@@ -1,0 +1,111 @@
+//! What happens to a pod while it waits: gates, its policy, changes of its own, events that can help it.
+//! Leaves out deciding (`attempt`) and what the watches say of others (`objects`).
+
+use super::Engine;
+use crate::event::{Action, Millis, PodRef, PolicyAnswer};
+use crate::framework::ClusterEvent;
+use crate::queue::Waiting;
+use aisched_model::Str;
+use aisched_model::pod::Pod;
+use aisched_model::policy::Policy;
+use aisched_model::policy::PolicySource;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+/// Said of a pod that may not be scheduled without a policy and has none.
+const NO_POLICY: &str = "no answer from the APOLLO policy service, and apollo.fallbackEnabled is false";
+
+impl Engine {
+    pub(super) fn waiting_pod_set(&mut self, now: Millis, pod: Arc<Pod>) {
+        if let Some(binding) = self.binding.get_mut(&pod.uid) {
+            binding.waiting.pod = pod; // decided already; counts again only if the bind fails
+            return;
+        }
+        if self.profile_of(&pod.spec.scheduler_name).is_none() || self.cache.is_placed(&pod.uid) {
+            return;
+        }
+        let uid = pod.uid.clone();
+        match self.queue.replace(pod.clone()) {
+            None => {
+                self.queue.add(now, pod);
+                self.make_ready(now, &uid);
+            }
+            Some(old) if old.spec != pod.spec || old.deleting != pod.deleting => self.own_change(now, &old, &pod),
+            Some(_) => {}
+        }
+    }
+
+    fn own_change(&mut self, now: Millis, old: &Pod, new: &Arc<Pod>) {
+        let Some(waiting) = self.queue.get(&new.uid) else { return };
+        if self.queue.gated(&new.uid).is_some() {
+            self.make_ready(now, &new.uid);
+        } else if self.queue.is_unschedulable(&new.uid) && self.helps(waiting, &ClusterEvent::OwnChange { old, new }) {
+            self.requeue(now, &new.uid);
+        }
+    }
+
+    /// Whether an event can help a refused pod. A pod that no plugin refused (there was no node) can be helped by a node.
+    pub(super) fn helps(&self, waiting: &Waiting, event: &ClusterEvent<'_>) -> bool {
+        let Some(profile) = self.profile_of(&waiting.pod.spec.scheduler_name) else { return false };
+        if waiting.refused_by.is_empty() {
+            return matches!(event, ClusterEvent::NodeAdded(_));
+        }
+        waiting.refused_by.iter().any(|name| profile.plugin(name).is_some_and(|plugin| plugin.helps(&waiting.pod, event)))
+    }
+
+    /// Lets a refused pod try again as soon as its backoff allows.
+    pub(super) fn requeue(&mut self, now: Millis, uid: &Str) {
+        if self.queue.requeue(now, uid) {
+            self.make_ready(now, uid);
+        }
+    }
+
+    /// Puts a pod where it belongs: gated, waiting for its policy, or ready.
+    pub(super) fn make_ready(&mut self, now: Millis, uid: &Str) {
+        if self.queue.awaits_policy(uid) {
+            return;
+        }
+        let Some(waiting) = self.queue.get(uid) else { return };
+        if let Some(reason) = self.gate_of(&waiting.pod) {
+            return self.queue.gate(uid, reason);
+        }
+        if !self.wants_policy(&waiting.pod) {
+            return self.queue.activate(uid);
+        }
+        self.actions.push(Action::FetchPolicy(waiting.pod.clone()));
+        self.queue.await_policy(uid, now.saturating_add(self.config.apollo.policy_wait_ms));
+    }
+
+    fn gate_of(&self, pod: &Pod) -> Option<String> {
+        self.profile_of(&pod.spec.scheduler_name)?.gate(pod)
+    }
+
+    /// Whether anyone would read a policy, and there is anyone to ask.
+    fn wants_policy(&self, pod: &Pod) -> bool {
+        !self.config.apollo.endpoint.is_empty() && self.profile_of(&pod.spec.scheduler_name).is_some_and(|p| p.has_ai_plugins())
+    }
+
+    /// An answer makes its pod ready; one that comes later is kept for the next attempt.
+    pub(super) fn policy_answered(&mut self, now: Millis, answer: PolicyAnswer) {
+        if self.queue.awaits_policy(&answer.uid) {
+            self.settle_policy(now, &answer.uid, answer.policy, answer.source);
+        } else if let Some(waiting) = self.queue.get_mut(&answer.uid) {
+            waiting.policy = answer.policy;
+            waiting.policy_source = answer.source;
+        }
+    }
+
+    /// The question is answered, or has waited long enough: the pod is ready, with or without a policy.
+    pub(super) fn settle_policy(&mut self, now: Millis, uid: &str, policy: Option<Arc<Policy>>, source: PolicySource) {
+        let Some(waiting) = self.queue.get_mut(uid) else { return };
+        let pod = waiting.pod.clone();
+        waiting.policy = policy;
+        waiting.policy_source = source;
+        self.actions.push(Action::PolicyResolved { pod: PodRef::from(&*pod), source });
+        if source == PolicySource::Fallback && !self.config.apollo.fallback_enabled {
+            self.refuse(&pod, NO_POLICY.into());
+            return self.queue.failed(now, uid);
+        }
+        self.queue.activate(uid);
+    }
+}

@@ -1,0 +1,432 @@
+//! Keeps pods that wait for a node: gated, waiting for a policy, ready by priority, backing off, or refused until something changes.
+//! Knows nothing of Kubernetes or clocks: every method that needs the time takes it.
+
+use crate::event::Millis;
+use aisched_model::Str;
+use aisched_model::pod::Pod;
+use aisched_model::policy::{Policy, PolicySource};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+/// Bounds of waiting, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueOptions {
+    /// First backoff (`podInitialBackoffSeconds`).
+    pub initial_backoff_ms: u64,
+    /// Longest backoff (`podMaxBackoffSeconds`); 0 turns backing off off.
+    pub max_backoff_ms: u64,
+    /// How long a refused pod may stay without a retry.
+    pub max_unschedulable_ms: u64,
+}
+
+impl Default for QueueOptions {
+    /// kube-scheduler's defaults: 1 s, 10 s, 5 min.
+    fn default() -> Self {
+        Self { initial_backoff_ms: 1000, max_backoff_ms: 10_000, max_unschedulable_ms: 300_000 }
+    }
+}
+
+/// A pod that waits, and what is remembered of its attempts.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// The pod as last seen.
+    pub pod: Arc<Pod>,
+    /// When it first came.
+    pub since: Millis,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Plugins that refused it last.
+    pub refused_by: Vec<&'static str>,
+    /// Its policy, if there is one.
+    pub policy: Option<Arc<Policy>>,
+    /// Where the policy, or the lack of one, came from.
+    pub policy_source: PolicySource,
+    /// Id of the policy answer whose result has been reported.
+    pub reported: Option<Str>,
+    /// Whether its unusable hints have been reported.
+    pub hints_reported: bool,
+    state: State,
+    /// When it was last queued: orders pods of equal priority, and starts its backoff.
+    timestamp: Millis,
+    /// Orders pods queued in the same millisecond.
+    sequence: u64,
+    refusals: u32,
+    errors: u32,
+}
+
+/// Where a waiting pod is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// Not to be scheduled yet, for this reason.
+    Gated(String),
+    /// Its policy was asked for; it becomes ready with the answer or at the deadline.
+    AwaitingPolicy { deadline: Millis },
+    /// Ready.
+    Active,
+    /// Ready at `until`. A pod that failed by an error is not taken earlier; a refused one is when nothing else waits.
+    Backoff { until: Millis, error: bool },
+    /// Refused; waits for an event that helps, at most until `flush`.
+    Unschedulable { flush: Millis },
+    /// Popped: being decided or bound.
+    InFlight,
+}
+
+/// Why a pod's time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// It waited for its policy as long as it should.
+    Policy,
+    /// Its backoff is over, or it was refused too long ago to wait for an event any longer.
+    Retry,
+}
+
+/// Position among ready pods: priority, then time, then order of arrival.
+type ActiveKey = (Reverse<i32>, Millis, u64, Str);
+
+/// How many pods are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are kube-scheduler's queue names")]
+pub struct Depth {
+    pub active: usize,
+    pub backoff: usize,
+    pub unschedulable: usize,
+    pub gated: usize,
+}
+
+/// All waiting pods.
+pub struct Queue {
+    options: QueueOptions,
+    pods: BTreeMap<Str, Waiting>,
+    active: BTreeSet<ActiveKey>,
+    /// (when, uid) of pods in `AwaitingPolicy`, `Backoff` and `Unschedulable`.
+    timers: BTreeSet<(Millis, Str)>,
+    /// (when, uid) of pods in `Backoff` that may be taken early.
+    early: BTreeSet<(Millis, Str)>,
+    next_sequence: u64,
+}
+
+impl Queue {
+    /// An empty queue.
+    #[must_use]
+    pub fn new(options: QueueOptions) -> Self {
+        Self { options, pods: BTreeMap::new(), active: BTreeSet::new(), timers: BTreeSet::new(), early: BTreeSet::new(), next_sequence: 0 }
+    }
+
+    /// A waiting pod.
+    #[must_use]
+    pub fn get(&self, uid: &str) -> Option<&Waiting> {
+        self.pods.get(uid)
+    }
+
+    /// A waiting pod, to note something about it.
+    pub fn get_mut(&mut self, uid: &str) -> Option<&mut Waiting> {
+        self.pods.get_mut(uid)
+    }
+
+    /// All waiting pods, by UID.
+    pub fn iter(&self) -> impl Iterator<Item = &Waiting> {
+        self.pods.values()
+    }
+
+    /// Counts per state; pods in flight count nowhere.
+    #[must_use]
+    pub fn depth(&self) -> Depth {
+        let mut depth = Depth::default();
+        for waiting in self.pods.values() {
+            match waiting.state {
+                State::Gated(_) => depth.gated += 1,
+                State::AwaitingPolicy { .. } | State::Active => depth.active += 1,
+                State::Backoff { .. } => depth.backoff += 1,
+                State::Unschedulable { .. } => depth.unschedulable += 1,
+                State::InFlight => {}
+            }
+        }
+        depth
+    }
+
+    /// Takes in a new pod. It is in flight until `gate`, `activate` or `await_policy` says where it goes.
+    pub fn add(&mut self, now: Millis, pod: Arc<Pod>) {
+        let sequence = self.next_sequence();
+        let waiting = Waiting {
+            pod: pod.clone(),
+            since: now,
+            attempts: 0,
+            refused_by: Vec::new(),
+            policy: None,
+            policy_source: PolicySource::Fallback,
+            reported: None,
+            hints_reported: false,
+            state: State::InFlight,
+            timestamp: now,
+            sequence,
+            refusals: 0,
+            errors: 0,
+        };
+        self.remove(&pod.uid);
+        self.pods.insert(pod.uid.clone(), waiting);
+    }
+
+    /// Takes a pod back that had left the queue for a node; it is in flight until `refused` or `failed` says where it goes.
+    pub fn restore(&mut self, waiting: Waiting) {
+        self.pods.insert(waiting.pod.uid.clone(), Waiting { state: State::InFlight, ..waiting });
+    }
+
+    /// Replaces the object of a waiting pod; returns the one before.
+    pub fn replace(&mut self, pod: Arc<Pod>) -> Option<Arc<Pod>> {
+        let uid = pod.uid.clone();
+        let state = self.pods.get(&uid)?.state.clone();
+        self.set_state(&uid, State::InFlight); // its priority, and so its place, may have changed
+        let old = core::mem::replace(&mut self.pods.get_mut(&uid)?.pod, pod);
+        self.set_state(&uid, state);
+        Some(old)
+    }
+
+    /// Forgets a pod.
+    pub fn remove(&mut self, uid: &str) -> Option<Waiting> {
+        self.set_state(uid, State::InFlight);
+        self.pods.remove(uid)
+    }
+
+    /// Holds a pod back for a reason.
+    pub fn gate(&mut self, uid: &str, reason: String) {
+        self.set_state(uid, State::Gated(reason));
+    }
+
+    /// Why a pod is held back.
+    #[must_use]
+    pub fn gated(&self, uid: &str) -> Option<&str> {
+        match &self.pods.get(uid)?.state {
+            State::Gated(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Whether the pod was refused and waits for an event.
+    #[must_use]
+    pub fn is_unschedulable(&self, uid: &str) -> bool {
+        self.pods.get(uid).is_some_and(|w| matches!(w.state, State::Unschedulable { .. }))
+    }
+
+    /// Whether the pod waits for its policy.
+    #[must_use]
+    pub fn awaits_policy(&self, uid: &str) -> bool {
+        self.pods.get(uid).is_some_and(|w| matches!(w.state, State::AwaitingPolicy { .. }))
+    }
+
+    /// Makes a pod ready.
+    pub fn activate(&mut self, uid: &str) {
+        self.set_state(uid, State::Active);
+    }
+
+    /// Lets a pod wait for its policy.
+    pub fn await_policy(&mut self, uid: &str, deadline: Millis) {
+        self.set_state(uid, State::AwaitingPolicy { deadline });
+    }
+
+    /// Takes the pod that is next: the ready one of highest priority, else, when none is ready, the refused one whose backoff ends first.
+    pub fn pop(&mut self) -> Option<Arc<Pod>> {
+        let uid = self.active.first().map(|(_, _, _, uid)| uid.clone()).or_else(|| self.early.first().map(|(_, uid)| uid.clone()))?;
+        self.set_state(&uid, State::InFlight);
+        let waiting = self.pods.get_mut(&uid)?;
+        waiting.attempts = waiting.attempts.saturating_add(1);
+        Some(waiting.pod.clone())
+    }
+
+    /// Puts a popped pod back that no node would take.
+    pub fn refused(&mut self, now: Millis, uid: &str, refused_by: Vec<&'static str>) {
+        let flush = now.saturating_add(self.options.max_unschedulable_ms);
+        if let Some(waiting) = self.pods.get_mut(uid) {
+            waiting.refused_by = refused_by;
+            waiting.timestamp = now;
+            waiting.refusals = waiting.refusals.saturating_add(1);
+            waiting.errors = 0;
+        }
+        self.set_state(uid, State::Unschedulable { flush });
+    }
+
+    /// Puts a popped pod back after an error: it is tried again when its backoff ends, whatever happens.
+    pub fn failed(&mut self, now: Millis, uid: &str) {
+        if let Some(waiting) = self.pods.get_mut(uid) {
+            waiting.refused_by.clear();
+            waiting.timestamp = now;
+            waiting.errors = waiting.errors.saturating_add(1);
+            let until = now.saturating_add(backoff(self.options, waiting.errors));
+            self.set_state(uid, State::Backoff { until, error: true });
+        }
+    }
+
+    /// Lets a refused pod try again: after the rest of its backoff, or now (`true`) when that has passed.
+    #[must_use]
+    pub fn requeue(&mut self, now: Millis, uid: &str) -> bool {
+        let Some(waiting) = self.pods.get(uid).filter(|w| matches!(w.state, State::Unschedulable { .. })) else { return false };
+        let until = waiting.timestamp.saturating_add(backoff(self.options, waiting.refusals));
+        if until > now {
+            self.set_state(uid, State::Backoff { until, error: false });
+            return false;
+        }
+        true
+    }
+
+    /// Pods whose time has come: backoff over, policy deadline passed, refused for too long. They are in flight afterwards.
+    pub fn due(&mut self, now: Millis) -> Vec<(Str, Due)> {
+        let mut due = Vec::new();
+        while let Some((_, uid)) = self.timers.first().filter(|(at, _)| *at <= now).cloned() {
+            let why = if self.awaits_policy(&uid) { Due::Policy } else { Due::Retry };
+            self.set_state(&uid, State::InFlight);
+            due.push((uid, why));
+        }
+        due
+    }
+
+    /// Whether `pop` would give a pod.
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        !self.active.is_empty() || !self.early.is_empty()
+    }
+
+    /// When `due` will next give a pod.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Millis> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    fn next_sequence(&mut self) -> u64 {
+        self.next_sequence += 1;
+        self.next_sequence
+    }
+
+    /// The one place where a pod changes state, so that the indexes always agree with it.
+    fn set_state(&mut self, uid: &str, state: State) {
+        let Some(waiting) = self.pods.get_mut(uid) else { return };
+        let uid = waiting.pod.uid.clone();
+        let key = (Reverse(waiting.pod.spec.priority), waiting.timestamp, waiting.sequence, uid.clone());
+        match core::mem::replace(&mut waiting.state, state.clone()) {
+            State::Active => {
+                // The key may be older than a changed timestamp only if both changed outside this function; they never do.
+                self.active.remove(&key);
+            }
+            State::AwaitingPolicy { deadline: at } | State::Backoff { until: at, .. } | State::Unschedulable { flush: at } => {
+                self.timers.remove(&(at, uid.clone()));
+                self.early.remove(&(at, uid.clone()));
+            }
+            State::Gated(_) | State::InFlight => {}
+        }
+        match state {
+            State::Active => {
+                self.active.insert(key);
+            }
+            State::Backoff { until, error } => {
+                self.timers.insert((until, uid.clone()));
+                if !error {
+                    self.early.insert((until, uid));
+                }
+            }
+            State::AwaitingPolicy { deadline: at } | State::Unschedulable { flush: at } => {
+                self.timers.insert((at, uid));
+            }
+            State::Gated(_) | State::InFlight => {}
+        }
+    }
+}
+
+/// Backoff after the n-th refusal or error in a row: 1, 2, 4, 8, 10, 10 … seconds by default.
+fn backoff(options: QueueOptions, count: u32) -> u64 {
+    match count.checked_sub(1) {
+        None => 0,
+        Some(shift) if shift < 32 => (options.initial_backoff_ms << shift).min(options.max_backoff_ms),
+        Some(_) => options.max_backoff_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{pod, with};
+
+    fn queue<const N: usize>(pods: [(&str, i32); N]) -> Queue {
+        let mut queue = Queue::new(QueueOptions::default());
+        for (name, priority) in pods {
+            let pod = with(pod(name), |s| s.priority = priority);
+            let uid = pod.uid.clone();
+            queue.add(0, Arc::new(pod));
+            queue.activate(&uid);
+        }
+        queue
+    }
+
+    fn pop(queue: &mut Queue) -> Option<String> {
+        queue.pop().map(|p| String::from(&*p.name))
+    }
+
+    #[test]
+    fn pods_are_popped_by_priority_then_arrival() {
+        let mut queue = queue([("low", 0), ("first", 10), ("second", 10), ("high", 20)]);
+        let order: Vec<String> = core::iter::from_fn(|| pop(&mut queue)).collect();
+        assert_eq!(order, ["high", "first", "second", "low"]);
+    }
+
+    #[test]
+    fn refused_pod_waits_for_an_event_and_then_its_backoff() {
+        let mut queue = queue([("p", 0)]);
+        for backoff in [1000, 2000, 4000, 8000, 10_000, 10_000] {
+            pop(&mut queue).unwrap();
+            queue.refused(0, "uid-p", alloc::vec!["NodeName"]);
+            assert!(!queue.has_ready());
+            assert!(!queue.requeue(backoff - 1, "uid-p"));
+            assert_eq!(queue.next_due(), Some(backoff));
+            assert_eq!(queue.due(backoff), [("uid-p".into(), Due::Retry)]);
+            queue.activate("uid-p");
+        }
+    }
+
+    #[test]
+    fn event_after_the_backoff_requeues_at_once() {
+        let mut queue = queue([("p", 0)]);
+        pop(&mut queue).unwrap();
+        queue.refused(0, "uid-p", Vec::new());
+        assert!(queue.requeue(1000, "uid-p"));
+    }
+
+    #[test]
+    fn backing_off_pod_is_taken_early_only_when_none_is_ready_and_it_did_not_fail() {
+        let mut queue = queue([("refused", 100), ("failed", 100), ("ready", 0)]);
+        for uid in ["uid-refused", "uid-failed"] {
+            queue.pop().unwrap();
+            if uid == "uid-refused" { queue.refused(0, uid, Vec::new()) } else { queue.failed(0, uid) }
+        }
+        assert!(!queue.requeue(1, "uid-refused"));
+        let order: Vec<String> = core::iter::from_fn(|| pop(&mut queue)).collect();
+        assert_eq!(order, ["ready", "refused"]);
+        assert_eq!(queue.due(1000), [("uid-failed".into(), Due::Retry)]);
+    }
+
+    #[test]
+    fn refused_pod_is_flushed_after_five_minutes() {
+        let mut queue = queue([("p", 0)]);
+        pop(&mut queue).unwrap();
+        queue.refused(7, "uid-p", Vec::new());
+        assert!(queue.due(300_006).is_empty());
+        assert_eq!(queue.due(300_007), [("uid-p".into(), Due::Retry)]);
+    }
+
+    #[test]
+    fn changed_priority_moves_a_ready_pod() {
+        let mut queue = queue([("a", 1), ("b", 2)]);
+        queue.replace(Arc::new(with(pod("a"), |s| s.priority = 3)));
+        assert_eq!(pop(&mut queue).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn removed_pod_leaves_nothing_behind() {
+        let mut queue = queue([("a", 1), ("b", 2), ("c", 3)]);
+        queue.await_policy("uid-a", 5);
+        queue.gate("uid-b", "held".into());
+        for uid in ["uid-a", "uid-b", "uid-c"] {
+            assert!(queue.remove(uid).is_some());
+        }
+        assert!(queue.active.is_empty() && queue.timers.is_empty() && queue.early.is_empty() && queue.pods.is_empty());
+    }
+}
