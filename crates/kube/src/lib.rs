@@ -1,8 +1,18 @@
 //! Kubernetes at the edge: objects in, binds, events and conditions out, and the live configuration.
 //! The only crate that knows Kubernetes' types; decides nothing.
 
+pub mod bind;
+mod call;
+pub mod client;
+pub mod config_manager;
 pub mod convert;
 pub mod crd;
 pub mod documents;
+pub mod events;
 pub mod intern;
 pub mod objects;
+mod problem;
+pub mod status;
+#[cfg(test)]
+mod testing;
+pub mod watch;

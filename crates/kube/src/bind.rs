@@ -1,0 +1,132 @@
+//! Binds pods to nodes: one POST per pod, with its UID, and an answer that is certain where one can be had.
+//! Leaves out what to do about a bind that failed: that is the engine's.
+
+use crate::call::call;
+use crate::problem::Problem;
+use aisched_core::event::{BindOutcome, Event, PodRef};
+use aisched_model::Str;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::PostParams;
+use kube::{Api, Client, Resource};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::timeout;
+
+/// How binds are made.
+#[derive(Clone, Debug)]
+pub struct BindOptions {
+    /// Longest wait for one answer.
+    pub deadline: Duration,
+    /// Binds at a time; more wait in line.
+    pub concurrency: usize,
+    /// How often a bind is sent again that the server was too busy to look at.
+    pub busy_retries: usize,
+    /// How often the pod is read when the answer to its bind was lost.
+    pub reads: usize,
+}
+
+impl Default for BindOptions {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(10), concurrency: 64, busy_retries: 5, reads: 3 }
+    }
+}
+
+/// The longest that a busy server may make one bind wait between attempts.
+const LONGEST_BUSY_WAIT: Duration = Duration::from_secs(5);
+/// Pause before the pod is read again.
+const READ_PAUSE: Duration = Duration::from_millis(250);
+
+/// Binds pods. Cloning shares the limit.
+#[derive(Clone)]
+pub struct Binder {
+    client: Client,
+    options: BindOptions,
+    limit: Arc<Semaphore>,
+}
+
+impl Binder {
+    /// A binder; the client must not repeat requests by itself ([`crate::client::Clients::binds`]).
+    #[must_use]
+    pub fn new(client: Client, options: BindOptions) -> Self {
+        let limit = Arc::new(Semaphore::new(options.concurrency.max(1)));
+        Self { client, options, limit }
+    }
+
+    /// Binds in a task of its own; the outcome goes to `events`.
+    pub fn spawn(&self, pod: PodRef, node: Str, events: UnboundedSender<Event>) {
+        let binder = self.clone();
+        tokio::spawn(async move {
+            let outcome = binder.bind(&pod, &node).await;
+            // The receiver is gone only when the scheduler stops.
+            let _stopping = events.send(Event::BindEnded { pod, node, outcome });
+        });
+    }
+
+    /// Binds a pod to a node.
+    pub async fn bind(&self, pod: &PodRef, node: &str) -> BindOutcome {
+        let _permit = self.limit.acquire().await;
+        let mut retries = self.options.busy_retries;
+        loop {
+            let problem = match self.post(pod, node).await {
+                Ok(()) => return BindOutcome::Bound,
+                Err(problem) => problem,
+            };
+            match problem {
+                // Refused before it was looked at: sending it again cannot bind twice.
+                Problem::Busy(wait, _) if retries > 0 => {
+                    retries -= 1;
+                    tokio::time::sleep(wait.min(LONGEST_BUSY_WAIT)).await;
+                }
+                Problem::Unreachable(_) | Problem::Conflict(_) | Problem::NotFound(_) | Problem::Server(..) => {
+                    return self.resolve(pod, node, problem.message()).await;
+                }
+                Problem::Forbidden(answer) => {
+                    return BindOutcome::Failed(format!(
+                        "{answer}: grant verb \"create\" on resource \"pods/binding\" in API group \"\" to the scheduler's account"
+                    ));
+                }
+                Problem::Busy(..) | Problem::Unauthorized(_) | Problem::Refused(..) | Problem::Other(_) => {
+                    return BindOutcome::Failed(problem.message().into());
+                }
+            }
+        }
+    }
+
+    async fn post(&self, pod: &PodRef, node: &str) -> Result<(), Problem> {
+        let binding = json!({
+            "apiVersion": "v1", "kind": "Binding",
+            "metadata": {"name": &*pod.name, "namespace": &*pod.namespace, "uid": &*pod.uid},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+        });
+        let body = binding.to_string().into_bytes();
+        let url = Pod::url_path(&(), Some(&pod.namespace));
+        let request = kube::core::Request::new(url).create_subresource("binding", &pod.name, &PostParams::default(), body);
+        call(&self.client, request, self.options.deadline).await
+    }
+
+    /// Finds out what became of a pod whose bind was refused or whose answer was lost.
+    async fn resolve(&self, pod: &PodRef, node: &str, problem: &str) -> BindOutcome {
+        let api = Api::<Pod>::namespaced(self.client.clone(), &pod.namespace);
+        for attempt in 0..self.options.reads.max(1) {
+            if attempt > 0 {
+                tokio::time::sleep(READ_PAUSE).await;
+            }
+            let Ok(Ok(found)) = timeout(self.options.deadline, api.get_opt(&pod.name)).await else { continue };
+            let Some(found) = found.filter(|f| f.metadata.uid.as_deref() == Some(&pod.uid)) else {
+                return BindOutcome::Gone("the pod no longer exists".into());
+            };
+            return match found.spec.and_then(|s| s.node_name).filter(|n| !n.is_empty()) {
+                Some(bound) if bound == node => BindOutcome::Bound,
+                Some(other) => BindOutcome::Gone(format!("the pod is bound to {other} already")),
+                None => BindOutcome::Failed(problem.into()),
+            };
+        }
+        BindOutcome::Failed(format!("{problem}; and the pod cannot be read"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! Watches the cluster and tells the engine: one task per kind, restarted for ever, with what vanished in between.
+//! Leaves out the configuration object (`config_manager`).
+
+mod gate;
+mod health;
+mod kinds;
+mod tracker;
+
+pub use gate::Gate;
+pub use health::Health;
+pub(crate) use health::ResourceName;
+
+use crate::problem::Problem;
+use aisched_core::event::Event;
+use futures::StreamExt;
+use kinds::Kind;
+use kube::runtime::watcher::{self, Event as WatcherEvent};
+use kube::{Api, Client};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+use tracker::Tracker;
+
+/// First pause after an error.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// Longest pause after errors in a row.
+const LAST_PAUSE: Duration = Duration::from_secs(10);
+
+/// What [`Gate::new`] has to await for [`watch`].
+pub const AWAITED: [&str; 7] = kinds::NAMES;
+
+/// How to watch.
+#[derive(Clone, Debug)]
+pub struct WatchOptions {
+    /// Whether to ask for streaming lists first; a server that does not have them is listed in pages.
+    pub streaming_lists: bool,
+    /// Objects per page.
+    pub page_size: u32,
+}
+
+impl Default for WatchOptions {
+    fn default() -> Self {
+        Self { streaming_lists: true, page_size: 500 }
+    }
+}
+
+/// What every watch is given.
+#[derive(Clone)]
+struct Context {
+    client: Client,
+    events: UnboundedSender<Event>,
+    health: Health,
+    gate: Arc<Gate>,
+    options: WatchOptions,
+}
+
+/// Starts the watches of all kinds; they end when the set is dropped or the receiver of `events` is gone.
+#[must_use]
+pub fn watch(client: Client, events: UnboundedSender<Event>, health: Health, gate: Arc<Gate>, options: WatchOptions) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(health.clone().probe(client.clone()));
+    let context = Context { client, events, health, gate, options };
+    tasks.spawn(watch_kind::<kinds::Nodes>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::Pods>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::Claims>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::Volumes>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::Classes>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::CsiNodes>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::Namespaces>(context));
+    tasks
+}
+
+async fn watch_kind<K: Kind>(context: Context) {
+    let mut tracker = Tracker::<K>::new();
+    let mut streaming = context.options.streaming_lists;
+    while let Ended::Restart = watch_once::<K>(&context, &mut tracker, streaming).await {
+        debug!(kind = K::NAME.plural, "no streaming lists here; listing in pages");
+        streaming = false;
+    }
+}
+
+/// Why a watch ended for good.
+enum Ended {
+    /// Nobody listens any more.
+    Stop,
+    /// The server has no streaming lists, or does not let us have them.
+    Restart,
+}
+
+async fn watch_once<K: Kind>(context: &Context, tracker: &mut Tracker<K>, streaming: bool) -> Ended {
+    let mut config = watcher::Config::default().page_size(context.options.page_size);
+    if streaming {
+        config = config.streaming_lists();
+    }
+    if !K::FIELDS.is_empty() {
+        config = config.fields(K::FIELDS);
+    }
+    let mut stream = pin!(watcher::watcher(Api::<K::Object>::all(context.client.clone()), config));
+    let mut pause = FIRST_PAUSE;
+    while let Some(item) = stream.next().await {
+        let event = match item {
+            // Says only that a list is about to be asked for.
+            Ok(WatcherEvent::Init) => {
+                tracker.list_begins();
+                continue;
+            }
+            Ok(event) => event,
+            Err(error) if streaming && refuses_streaming(&error) => return Ended::Restart,
+            Err(error) => {
+                report::<K>(context, &error);
+                context.health.pause(pause).await;
+                pause = (pause * 2).min(LAST_PAUSE);
+                continue;
+            }
+        };
+        pause = FIRST_PAUSE;
+        let listed = matches!(event, WatcherEvent::InitDone);
+        for event in take(context, tracker, event) {
+            if context.events.send(event).is_err() {
+                return Ended::Stop;
+            }
+        }
+        if listed {
+            context.gate.arrived(K::NAME.plural);
+        }
+    }
+    Ended::Stop
+}
+
+fn take<K: Kind>(context: &Context, tracker: &mut Tracker<K>, event: WatcherEvent<K::Object>) -> Vec<Event> {
+    match event {
+        WatcherEvent::Init => Vec::new(),
+        WatcherEvent::InitApply(object) => tracker.set(&object),
+        WatcherEvent::InitDone => {
+            context.health.reachable();
+            context.health.allowed("list", K::NAME);
+            tracker.list_ends()
+        }
+        WatcherEvent::Apply(object) => {
+            context.health.allowed("watch", K::NAME);
+            tracker.set(&object)
+        }
+        WatcherEvent::Delete(object) => {
+            context.health.allowed("watch", K::NAME);
+            tracker.delete(&object).into_iter().collect()
+        }
+    }
+}
+
+/// Says what is wrong, once; what is optional counts as empty when it is not to be had.
+fn report<K: Kind>(context: &Context, error: &watcher::Error) {
+    let (verb, problem) = match error {
+        watcher::Error::InitialListFailed(error) => ("list", Problem::of(error)),
+        watcher::Error::WatchStartFailed(error) => ("watch", Problem::of(error)),
+        watcher::Error::WatchError(status) => ("watch", Problem::of_answer(status.code, None, &status.message)),
+        // A connection that breaks is opened again; if that fails, it is told then.
+        watcher::Error::WatchFailed(error) => match Problem::of(error) {
+            Problem::Unreachable(cause) => return debug!(kind = K::NAME.plural, cause, "watch ended early"),
+            problem => ("watch", problem),
+        },
+        watcher::Error::NoResourceVersion => ("list", Problem::Other("the answer has no resource version".into())),
+    };
+    let consequence = if K::REQUIRED { "nothing is scheduled until then" } else { "scheduling goes on without" };
+    match &problem {
+        Problem::Unreachable(cause) => context.health.unreachable(cause),
+        Problem::Forbidden(answer) => context.health.forbidden(verb, K::NAME, answer, consequence),
+        Problem::Refused(410, _) => debug!(kind = K::NAME.plural, "too far behind; listing again"),
+        Problem::NotFound(_) | Problem::Unauthorized(_) | Problem::Conflict(_) | Problem::Refused(..) => {
+            warn!(kind = K::NAME.plural, answer = problem.message(), "cannot {verb}; retrying");
+        }
+        Problem::Busy(..) | Problem::Server(..) | Problem::Other(_) => {
+            warn!(kind = K::NAME.plural, answer = problem.message(), "cannot {verb} now; retrying");
+        }
+    }
+    if !K::REQUIRED && matches!(problem, Problem::Forbidden(_) | Problem::NotFound(_)) {
+        context.gate.arrived(K::NAME.plural);
+    }
+}
+
+/// Whether the answer means that a list has to be asked for in the old way: 422 where the feature is off,
+/// 403 where an admission or the permission to watch is missing (the old way finds out which verb).
+fn refuses_streaming(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::WatchStartFailed(error) => matches!(Problem::of(error), Problem::Refused(..) | Problem::Forbidden(_)),
+        watcher::Error::WatchError(_) | watcher::Error::WatchFailed(_) => false,
+        watcher::Error::InitialListFailed(_) | watcher::Error::NoResourceVersion => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
