@@ -288,12 +288,7 @@ impl Inner {
 
     /// Begins calls for pods that waited, or lets them go when the breaker opened meanwhile.
     fn begin_waiting(self: &Arc<Self>, state: &mut State) {
-        loop {
-            let has_room = state.calls.len() < state.config.max_in_flight.max(1);
-            let is_refused = !state.breaker.would_admit(Instant::now());
-            if !has_room && !is_refused {
-                return;
-            }
+        while state.calls.len() < state.config.max_in_flight.max(1) {
             let Some((_, request)) = state.waiting.pop_first() else {
                 return;
             };

@@ -173,6 +173,9 @@ async fn changed_rules_are_used_and_mistaken_ones_are_not() {
     let Some(ServerEvent::NotReloaded(error)) = serving.events.recv().await else { panic!() };
     assert!(error.to_string().contains("rules[0].answer.decision"), "{error}");
     assert_eq!(subject.source("c").await, Success);
+    assert!(matches!(serving.events.recv().await, Some(ServerEvent::Asked { .. })));
+    serving.write("rules: []");
+    assert!(matches!(serving.events.recv().await, Some(ServerEvent::Reloaded { n_rules: 0 })));
 }
 
 #[tokio::test]

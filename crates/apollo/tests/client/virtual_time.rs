@@ -309,17 +309,19 @@ async fn another_server_is_asked_anew_for_everything() {
     subject.resolve("cached").await;
     old.reply(Reply::Later(SECOND));
     subject.ask("under way");
+    subject.ask("gone");
     settle().await;
+    subject.client.forget("gone");
     subject.client.reconfigure(ClientConfig { endpoint: "other:1".into(), ..config() });
     let under_way = subject.next().await;
     assert_eq!((&*under_way.uid, under_way.request_id.as_deref()), ("under way", Some("new-1")));
     assert_eq!(subject.source("cached").await, Success);
-    assert_eq!((old.n_asked(), new.n_asked()), (2, 2));
-    // The old server hears of both its answers: the cached one when it is reported, the other one because nobody waits for it.
+    assert_eq!((old.n_asked(), new.n_asked()), (3, 2));
+    // The old server hears of its answers too: of those that nobody waits for at once, of the cached one when its pod is gone.
     sleep(2 * SECOND).await;
     subject.client.forget("cached");
     subject.client.flushed().await;
-    assert_eq!(old.reports(), ["old-2 failed", "old-1 failed"]);
+    assert_eq!(old.reports(), ["old-2 failed", "old-3 failed", "old-1 failed"]);
     assert_eq!(new.reports(), ["new-2 failed"]);
 }
 
