@@ -371,10 +371,12 @@ fn type_of_the_configuration_is_usable_by_name() {
     let cleaning = Traits { expansion_hundredths: 7, ..tokenizing };
     config.preprocessing_types.insert("tokenizing".into(), tokenizing);
     config.preprocessing_types.insert("clean".into(), cleaning);
+    config.preprocessing_types.insert("CLEAN".into(), tokenizing);
     config.preprocessing_types.insert("sharding".into(), Traits { csd: true, ..tokenizing });
     for (value, name, traits) in [
         ("Tokenizing", "tokenizing", Some(tokenizing)),
-        ("clean", "clean", Some(cleaning)),
+        ("clean", "clean", Some(cleaning)), // written exactly so; the guide's spelling of filtering stands back
+        ("CLEAN", "CLEAN", Some(tokenizing)),
         ("filter", "filtering", config.preprocessing_types.get("filtering").copied()),
         ("shard", "sharding", Some(Traits { csd: true, ..tokenizing })),
     ] {

@@ -1,13 +1,16 @@
 //! Every clause of `scoring.md` §3 but the claims' (see `claims`): APOLLO, cache, topology, skipping, required nodes, changed maxima.
 //! Expected numbers are written out, not computed.
 
-use crate::fixture::{Cluster, claiming, hinted, labelled, node, pod, storage_node};
+use crate::fixture::{Cluster, claiming, hinted, labelled, node, pod, storage_node, with};
 use crate::framework::ClusterEvent;
 use crate::plugins;
 use aisched_model::Str;
+use aisched_model::labels::Labels;
 use aisched_model::node::Node;
 use aisched_model::pod::Pod;
 use aisched_model::policy::{NodePreference, Policy, PolicyDecision};
+use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement};
+use aisched_model::volume::{Claim, Volume};
 use alloc::vec::Vec;
 
 const PLUGIN: &str = "DataLocalityAware";
@@ -225,8 +228,9 @@ fn changed_maxima_count() {
     assert_eq!(row(&cluster, &pod, "topology"), [11, 8, 0]);
     let hot = storage_node("n", [], [("cached-datasets", "x,y"), ("data-temperature", "hot")]);
     let small = Cluster::of([hot]).config(|c| c.plugins.data_locality_aware.scoring.cache = 10);
-    let decision = small.decide(&[PLUGIN], &hinted("p", [("dataset", "x,y,z")]));
-    assert_eq!(decision.component("n", PLUGIN, "cache"), Some(6), "10 * 3 / 4 = 7, 7 * 2 / 3 = 4, and 10 / 4 = 2 for hot");
+    let cache = |datasets| small.decide(&[PLUGIN], &hinted("p", [("dataset", datasets)])).component("n", PLUGIN, "cache");
+    assert_eq!(cache("x"), Some(9), "10 * 3 / 4 = 7, and 10 / 4 = 2 for hot");
+    assert_eq!(cache("x,y,z"), Some(6), "7 * 2 / 3 = 4, and 2 for hot");
 }
 
 #[test]
@@ -254,4 +258,19 @@ fn only_nodes_that_come_and_go_or_the_pods_own_hints_can_help() {
     ] {
         assert_eq!(plugin.helps(&waiting, &event), expected, "{event:?}");
     }
+}
+
+#[test]
+fn example_of_the_reference_page_holds() {
+    let near = |name, caches| {
+        let labels = [("kubernetes.io/hostname", name), ("topology.kubernetes.io/zone", "z1")];
+        storage_node(name, labels, [("cached-datasets", caches), ("data-temperature", "hot")])
+    };
+    let on_disk = Requirement { key: "kubernetes.io/hostname".into(), operator: Operator::In, values: names(&["a"]) };
+    let affinity = NodeSelectorTerm { labels: Vec::from([on_disk]), fields: Vec::new() };
+    let cluster = Cluster::of([near("a", "imagenet"), near("b", "")])
+        .claim(Claim { name: "data".into(), volume: Some("pv".into()), ..Claim::default() })
+        .volume(Volume { name: "pv".into(), node_affinity: Some(Vec::from([affinity])), ..Volume::default() });
+    let pod = with(claiming("p", ["data"]), |s| s.annotations = Labels::from([("ai-storage.keti/dataset", "imagenet,coco")]));
+    assert_eq!(["a", "b"].map(|n| cluster.decide(&[PLUGIN], &pod).score(n, PLUGIN).unwrap()), [67, 25]);
 }

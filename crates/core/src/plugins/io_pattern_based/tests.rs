@@ -188,19 +188,20 @@ fn expansion_sees_what_is_left_of_the_capacity() {
 fn csd_follows_the_table() {
     let with_ops = storage_node("n", [("storage-tier", "csd")], [("csd-compute-ops", "10")]);
     let storage_csd = labelled("n", [("storage-tier", "csd"), ("layer", "storage")]);
+    let ops_without_device = storage_node("n", [("storage-tier", "nvme")], [("csd-compute-ops", "10")]);
     let (csd, storage, compute) =
         (labelled("n", [("storage-tier", "csd")]), labelled("n", [("layer", "storage")]), labelled("n", [("layer", "compute")]));
     for (kind, expected) in [
-        // with compute ops, csd, csd in the storage layer, storage layer, compute layer, nothing
-        ("normalization", [20, 18, 18, 12, 5, 5]),
-        ("featureExtraction", [20, 18, 18, 12, 5, 5]),
-        ("filtering", [20, 20, 20, 12, 5, 5]),
-        ("aggregation", [20, 20, 20, 12, 5, 5]),
-        ("transformation", [20, 20, 20, 12, 5, 5]),
-        ("augmentation", [10; 6]),
-        ("sharding", [10; 6]),
+        // with compute ops, csd, csd in the storage layer, storage layer, compute layer, nothing, compute ops alone
+        ("normalization", [20, 18, 18, 12, 5, 5, 5]),
+        ("featureExtraction", [20, 18, 18, 12, 5, 5, 5]),
+        ("filtering", [20, 20, 20, 12, 5, 5, 5]),
+        ("aggregation", [20, 20, 20, 12, 5, 5, 5]),
+        ("transformation", [20, 20, 20, 12, 5, 5, 5]),
+        ("augmentation", [10; 7]),
+        ("sharding", [10; 7]),
     ] {
-        let nodes = [&with_ops, &csd, &storage_csd, &storage, &compute, &node("n")];
+        let nodes = [&with_ops, &csd, &storage_csd, &storage, &compute, &node("n"), &ops_without_device];
         let points = nodes.map(|n| component(n.clone(), &hinted("p", [("preprocessing-type", kind)]), "csd"));
         assert_eq!(points, expected, "{kind}");
     }

@@ -77,6 +77,20 @@ fn best_of_a_nodes_tiers_counts() {
     }
 }
 
+#[test]
+fn first_of_equally_good_tiers_is_named() {
+    let decision = tiers().decide(&[PLUGIN], &hinted("p", [("workload-stage", "idle")]));
+    assert_eq!(decision.source("ssd+hdd", PLUGIN, "pipelineStage"), Some("idle (pod) on ssd"));
+}
+
+#[test]
+fn example_of_the_reference_page_holds() {
+    let pod = hinted("p", [("workload-stage", "training"), ("io-pattern", "random"), ("required-iops", "5000")]);
+    let used = tiers().placed_with_io("ssd", spec_pod("first", PodSpec::default()), IoDemand { iops: 5000, ..IoDemand::default() });
+    assert_eq!(["nvme", "ssd"].map(|n| tiers().decide(&[PLUGIN], &pod).score(n, PLUGIN).unwrap()), [90, 75]);
+    assert_eq!(used.decide(&[PLUGIN], &pod).score("ssd", PLUGIN), Some(70));
+}
+
 /// A node with these budgets; `-` leaves one out. It has no tier, so that nothing is estimated.
 fn budgets(iops: &str, throughput: &str, capacity: &str) -> Node {
     let pairs = [("available-iops", iops), ("available-throughput-mbps", throughput), ("available-capacity-gb", capacity)];
@@ -233,6 +247,8 @@ fn promised_io_is_subtracted_and_never_below_zero() {
     assert_eq!(decide(&cluster(half_taken)), [10, 7]);
     assert_eq!(decide(&cluster(too_much)), [0, 0]);
     assert_eq!(decide(&cluster(too_much).config(|c| c.io_accounting = false)), [20, 10]);
+    let overdrawn = cluster(too_much).decide(&[PLUGIN], &asking("1000", "", ""));
+    assert_eq!(overdrawn.component("n", PLUGIN, "performance"), Some(5), "0 for IOPS, 5 for a throughput that nobody asked for");
     let unasked = cluster(too_much).decide(&[PLUGIN], &hinted("p", [("workload-stage", "idle")]));
     assert_eq!(unasked.component("n", PLUGIN, "capacity"), Some(5), "0 GB left is known, and less than 100");
 }
@@ -277,7 +293,7 @@ fn accounting_decides_between_a_used_and_a_free_node() {
 fn changed_maxima_and_scores_of_the_configuration_count() {
     let cluster = tiers().config(|c| {
         let max = &mut c.plugins.storage_tier_aware.scoring;
-        (max.io_pattern, max.pipeline_stage, max.performance, max.capacity) = (17, 7, 9, 3);
+        (max.io_pattern, max.pipeline_stage, max.performance, max.capacity) = (17, 7, 11, 3);
         c.storage_tiers.ssd = TierScores { random: 11, sequential: 100, read_heavy: 0, write_heavy: 5 };
     });
     let hint = |pattern| hinted("p", [("io-pattern", pattern), ("workload-stage", "training")]);
@@ -288,6 +304,9 @@ fn changed_maxima_and_scores_of_the_configuration_count() {
     assert_eq!(row(&cluster, &hint("balanced"), "ioPattern"), [17, 12, 6, 8, 17, 8]);
     assert_eq!(row(&cluster, &hint("random"), "pipelineStage"), [7, 5, 2, 4, 7, 3]);
     assert_eq!(row(&cluster, &hint("random"), "performance"), [4; 6]);
+    // Estimates are 100 000, 10 000, 150 IOPS and unknown; of 11, half is 5, a quarter 2, an eighth 1; throughput gives 2.
+    assert_eq!(row(&cluster, &asking("7500", "", ""), "performance"), [7, 4, 2, 3, 3, 3]);
+    assert_eq!(row(&cluster, &asking("5000", "", ""), "performance"), [7, 7, 2, 3, 3, 3]);
     assert_eq!(row(&cluster, &hint("random"), "capacity"), [1; 6]);
     let off = tiers().config(|c| c.plugins.storage_tier_aware.scoring.io_pattern = 0);
     assert_eq!(row(&off, &hint("random"), "ioPattern"), [0; 6]);
