@@ -1,1 +1,15 @@
-//! x
+//! A virtual cluster and clock that drive the scheduler's own engine: what would happen, without a cluster.
+//! Leaves out files and output; objects come as the engine's events, whoever read them.
+
+#![no_std]
+
+extern crate alloc;
+
+pub mod checker;
+mod scenario;
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+pub use scenario::Scenario;
+pub use simulation::{Left, Options, Rest, Simulation};
