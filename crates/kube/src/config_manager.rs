@@ -210,12 +210,7 @@ impl ConfigManager {
 
     /// Says what is wrong, once, and how long to wait.
     fn report(&mut self, error: &watcher::Error) -> Duration {
-        let (verb, problem) = match error {
-            watcher::Error::InitialListFailed(error) => ("list", Problem::of(error)),
-            watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => ("watch", Problem::of(error)),
-            watcher::Error::WatchError(status) => ("watch", Problem::of_answer(status.code, None, &status.message)),
-            watcher::Error::NoResourceVersion => ("list", Problem::Other("the answer has no resource version".into())),
-        };
+        let (verb, problem) = Problem::of_watch(error);
         match problem {
             Problem::NotFound(_) => {
                 self.back_to_defaults("the definition of AIStorageConfig is not installed");
@@ -233,12 +228,11 @@ impl ConfigManager {
                 }
                 ERROR_PAUSE
             }
-            Problem::Unauthorized(_)
-            | Problem::Conflict(_)
-            | Problem::Refused(..)
-            | Problem::Busy(..)
-            | Problem::Server(..)
-            | Problem::Other(_) => {
+            Problem::Unauthorized(answer) => {
+                self.health.unauthorized(&answer);
+                ERROR_PAUSE
+            }
+            Problem::Conflict(_) | Problem::Refused(..) | Problem::Busy(..) | Problem::Server(..) | Problem::Other(_) => {
                 debug!(answer = problem.message(), "cannot {verb} the configuration; retrying");
                 ERROR_PAUSE
             }

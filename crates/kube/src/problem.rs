@@ -2,6 +2,7 @@
 //! Leaves out what to do about it.
 
 use kube::Error;
+use kube::runtime::watcher;
 use std::error::Error as StdError;
 use std::time::Duration;
 
@@ -42,6 +43,16 @@ impl Problem {
             Error::HyperError(_) | Error::Service(_) | Error::ReadEvents(_) => Self::Unreachable(root_cause(error)),
             Error::Auth(_) => Self::Unauthorized(root_cause(error)),
             other => Self::Other(root_cause(other)),
+        }
+    }
+
+    /// The verb that a watch failed at, and how.
+    pub(crate) fn of_watch(error: &watcher::Error) -> (&'static str, Self) {
+        match error {
+            watcher::Error::InitialListFailed(error) => ("list", Self::of(error)),
+            watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => ("watch", Self::of(error)),
+            watcher::Error::WatchError(status) => ("watch", Self::of_answer(status.code, None, &status.message)),
+            watcher::Error::NoResourceVersion => ("list", Self::Other("the answer has no resource version".into())),
         }
     }
 

@@ -41,7 +41,7 @@ fn allocatable<'a>(quantities: Option<&'a Quantities>, faults: &mut Vec<Fault>) 
     let amounts = quantities.map(|q| Amounts::read(q, "status.allocatable", faults)).unwrap_or_default();
     if amounts.0.is_empty() && faults.is_empty() {
         let expected = "amounts of cpu, memory and pods, which the kubelet reports; until then no pod fits on the node";
-        faults.push(Fault::new("status.allocatable", "", expected));
+        faults.push(Fault::new("status.allocatable", "none", expected));
     }
     amounts
 }

@@ -107,7 +107,7 @@ fn faults_in_a_file_have_lines() {
         shown,
         [
             "c.yaml:9: AIStorageConfig keti/default: spec.plugins.dataLocalityAware.weight: \"11\": expected a whole number from 0 to 10",
-            "c.yaml:12: AIStorageConfig keti/default: spec.plugins.storageTierAware.scoring.ioPatternScoreMax: \"\\\"ninety\\\"\": expected a whole number from 0 to 100",
+            "c.yaml:12: AIStorageConfig keti/default: spec.plugins.storageTierAware.scoring.ioPatternScoreMax: \"ninety\": expected a whole number from 0 to 100",
         ]
     );
     assert_eq!(check("kind: Pod\nmetadata: {name: x}\n", "c.yaml").len(), 1, "a file without a configuration");

@@ -221,7 +221,7 @@ impl Reader<'_> {
         let faults = crate::crd::faults_of_spec(&spec, true);
         value["spec"] = if spec.is_null() { Value::Object(serde_json::Map::new()) } else { spec };
         for fault in &faults {
-            self.fault(tree, &shown, &fault.path, &fault.value, &fault.expected);
+            self.fault(tree, &shown, &fault.path, fault.value.trim_matches('"'), &fault.expected);
         }
         if !faults.is_empty() {
             return;

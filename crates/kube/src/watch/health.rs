@@ -16,6 +16,8 @@ const LAST_PROBE: Duration = Duration::from_secs(10);
 /// A probe that hangs longer has failed.
 const PROBE_DEADLINE: Duration = Duration::from_secs(10);
 
+const UNAUTHORIZED: &str = "the API server does not take the credentials: check the token or certificate";
+
 /// What keeps the adapter from working. Cloning shares it.
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<Inner>);
@@ -30,6 +32,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     unreachable: Option<String>,
+    unauthorized: Option<String>,
     /// By verb and resource.
     forbidden: BTreeMap<(&'static str, String), String>,
 }
@@ -41,13 +44,21 @@ pub(crate) struct ResourceName {
     pub(crate) group: &'static str,
 }
 
+impl ResourceName {
+    /// `plural.group`.
+    fn full(self) -> String {
+        if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
+    }
+}
+
 impl Health {
     /// Everything that is wrong now, one sentence each; empty when all is well.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let state = self.state();
         let unreachable = state.unreachable.iter().map(|cause| format!("the API server cannot be reached: {cause}"));
-        unreachable.chain(state.forbidden.values().cloned()).collect()
+        let unauthorized = state.unauthorized.iter().map(|answer| format!("{UNAUTHORIZED}: {answer}"));
+        unreachable.chain(unauthorized).chain(state.forbidden.values().cloned()).collect()
     }
 
     /// The server did not answer.
@@ -60,6 +71,20 @@ impl Health {
         state.unreachable = Some(cause.to_owned());
     }
 
+    /// The server does not know us.
+    pub(crate) fn unauthorized(&self, answer: &str) {
+        if self.state().unauthorized.replace(answer.to_owned()).is_none() {
+            error!(answer, "{UNAUTHORIZED}; retrying");
+        }
+    }
+
+    /// The server knows us.
+    pub(crate) fn authorized(&self) {
+        if self.state().unauthorized.take().is_some() {
+            info!("the API server takes the credentials");
+        }
+    }
+
     /// The server answered.
     pub(crate) fn reachable(&self) {
         if self.state().unreachable.take().is_some() {
@@ -70,8 +95,7 @@ impl Health {
 
     /// The server refused a verb on a resource.
     pub(crate) fn forbidden(&self, verb: &'static str, resource: ResourceName, problem: &str, consequence: &str) {
-        let ResourceName { plural, group } = resource;
-        let name = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        let (name, ResourceName { plural, group }) = (resource.full(), resource);
         let text = format!(
             "cannot {verb} {name} (forbidden): grant verb \"{verb}\" on resource \"{plural}\" in API group \"{group}\" to the scheduler's account"
         );
@@ -82,11 +106,15 @@ impl Health {
 
     /// The server allowed a verb that it may have refused before.
     pub(crate) fn allowed(&self, verb: &'static str, resource: ResourceName) {
-        let ResourceName { plural, group } = resource;
-        let name = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
-        if self.state().forbidden.remove(&(verb, name.clone())).is_some() {
-            info!("can {verb} {name} now");
+        let mut state = self.state();
+        if !state.forbidden.is_empty() && state.forbidden.remove(&(verb, resource.full())).is_some() {
+            info!("can {verb} {} now", resource.full());
         }
+    }
+
+    pub(crate) fn is_forbidden(&self, verb: &'static str, resource: ResourceName) -> bool {
+        let state = self.state();
+        !state.forbidden.is_empty() && state.forbidden.contains_key(&(verb, resource.full()))
     }
 
     /// Waits for `pause`, or less when the server comes back meanwhile.

@@ -12,7 +12,7 @@ pub(crate) use health::ResourceName;
 
 use crate::problem::Problem;
 use aisched_core::event::Event;
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use kinds::Kind;
 use kube::runtime::watcher::{self, Event as WatcherEvent};
 use kube::{Api, Client};
@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tracing::{debug, warn};
 use tracker::Tracker;
 
@@ -28,6 +29,9 @@ use tracker::Tracker;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Longest pause after errors in a row.
 const LAST_PAUSE: Duration = Duration::from_secs(10);
+
+/// A watch that was forbidden and is silent for longer is open: refusals come at least every [`LAST_PAUSE`].
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// What [`Gate::new`] has to await for [`watch`].
 pub const AWAITED: [&str; 7] = kinds::NAMES;
@@ -99,8 +103,8 @@ async fn watch_once<K: Kind>(context: &Context, tracker: &mut Tracker<K>, stream
         config = config.fields(K::FIELDS);
     }
     let mut stream = pin!(watcher::watcher(Api::<K::Object>::all(context.client.clone()), config));
-    let mut pause = FIRST_PAUSE;
-    while let Some(item) = stream.next().await {
+    let (mut pause, mut told) = (FIRST_PAUSE, String::new());
+    while let Some(item) = next::<K, _>(context, &mut stream).await {
         let event = match item {
             // Says only that a list is about to be asked for.
             Ok(WatcherEvent::Init) => {
@@ -108,9 +112,14 @@ async fn watch_once<K: Kind>(context: &Context, tracker: &mut Tracker<K>, stream
                 continue;
             }
             Ok(event) => event,
-            Err(error) if streaming && refuses_streaming(&error) => return Ended::Restart,
+            Err(error) if streaming && refuses_streaming(&error) => {
+                if matches!(Problem::of_watch(&error).1, Problem::Forbidden(_)) {
+                    report::<K>(context, &error, &mut told);
+                }
+                return Ended::Restart;
+            }
             Err(error) => {
-                report::<K>(context, &error);
+                report::<K>(context, &error, &mut told);
                 context.health.pause(pause).await;
                 pause = (pause * 2).min(LAST_PAUSE);
                 continue;
@@ -130,12 +139,24 @@ async fn watch_once<K: Kind>(context: &Context, tracker: &mut Tracker<K>, stream
     Ended::Stop
 }
 
+/// The next item. A watch that was forbidden and now stays silent has been allowed: opening it is no event by itself.
+async fn next<K: Kind, T>(context: &Context, stream: &mut (impl Stream<Item = T> + Unpin)) -> Option<T> {
+    if context.health.is_forbidden("watch", K::NAME) {
+        match timeout(SILENCE, stream.next()).await {
+            Ok(item) => return item,
+            Err(_) => context.health.allowed("watch", K::NAME),
+        }
+    }
+    stream.next().await
+}
+
 fn take<K: Kind>(context: &Context, tracker: &mut Tracker<K>, event: WatcherEvent<K::Object>) -> Vec<Event> {
     match event {
         WatcherEvent::Init => Vec::new(),
         WatcherEvent::InitApply(object) => tracker.set(&object),
         WatcherEvent::InitDone => {
             context.health.reachable();
+            context.health.authorized();
             context.health.allowed("list", K::NAME);
             tracker.list_ends()
         }
@@ -150,32 +171,34 @@ fn take<K: Kind>(context: &Context, tracker: &mut Tracker<K>, event: WatcherEven
     }
 }
 
-/// Says what is wrong, once; what is optional counts as empty when it is not to be had.
-fn report<K: Kind>(context: &Context, error: &watcher::Error) {
-    let (verb, problem) = match error {
-        watcher::Error::InitialListFailed(error) => ("list", Problem::of(error)),
-        watcher::Error::WatchStartFailed(error) => ("watch", Problem::of(error)),
-        watcher::Error::WatchError(status) => ("watch", Problem::of_answer(status.code, None, &status.message)),
-        // A connection that breaks is opened again; if that fails, it is told then.
-        watcher::Error::WatchFailed(error) => match Problem::of(error) {
-            Problem::Unreachable(cause) => return debug!(kind = K::NAME.plural, cause, "watch ended early"),
-            problem => ("watch", problem),
-        },
-        watcher::Error::NoResourceVersion => ("list", Problem::Other("the answer has no resource version".into())),
-    };
+/// Says what is wrong, once (`told` is what was said last); what is optional counts as empty when it is not to be had.
+fn report<K: Kind>(context: &Context, error: &watcher::Error, told: &mut String) {
+    let (verb, problem) = Problem::of_watch(error);
     let consequence = if K::REQUIRED { "nothing is scheduled until then" } else { "scheduling goes on without" };
     match &problem {
+        // A connection that breaks is opened again; if that fails, it is told then.
+        Problem::Unreachable(cause) if matches!(error, watcher::Error::WatchFailed(_)) => {
+            debug!(kind = K::NAME.plural, cause, "watch ended early");
+        }
         Problem::Unreachable(cause) => context.health.unreachable(cause),
+        Problem::Unauthorized(answer) => context.health.unauthorized(answer),
         Problem::Forbidden(answer) => context.health.forbidden(verb, K::NAME, answer, consequence),
         Problem::Refused(410, _) => debug!(kind = K::NAME.plural, "too far behind; listing again"),
-        Problem::NotFound(_) | Problem::Unauthorized(_) | Problem::Conflict(_) | Problem::Refused(..) => {
-            warn!(kind = K::NAME.plural, answer = problem.message(), "cannot {verb}; retrying");
-        }
-        Problem::Busy(..) | Problem::Server(..) | Problem::Other(_) => {
-            warn!(kind = K::NAME.plural, answer = problem.message(), "cannot {verb} now; retrying");
+        Problem::NotFound(answer)
+        | Problem::Conflict(answer)
+        | Problem::Refused(_, answer)
+        | Problem::Busy(_, answer)
+        | Problem::Server(_, answer)
+        | Problem::Other(answer) => {
+            if told != answer {
+                warn!(kind = K::NAME.plural, answer, "cannot {verb}; retrying");
+                told.clone_from(answer);
+            }
         }
     }
-    if !K::REQUIRED && matches!(problem, Problem::Forbidden(_) | Problem::NotFound(_)) {
+    // A watch that is forbidden says nothing of the list.
+    let empty = matches!((verb, &problem), ("list", Problem::Forbidden(_)) | (_, Problem::NotFound(_)));
+    if empty && !K::REQUIRED {
         context.gate.arrived(K::NAME.plural);
     }
 }

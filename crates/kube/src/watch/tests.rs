@@ -116,12 +116,11 @@ async fn optional_kind_without_permission_counts_as_empty_and_is_named_once() {
     let mut watched = watched::<kinds::Volumes>(mock.client(), true);
     assert_eq!(watched.next(1).await, ["synced"]);
     mock.seen_at_least(4).await;
-    assert_eq!(
-        watched.health.problems(),
-        [
-            "cannot list persistentvolumes (forbidden): grant verb \"list\" on resource \"persistentvolumes\" in API group \"\" to the scheduler's account"
-        ]
-    );
+    let named = |verb| {
+        let grant = format!("grant verb \"{verb}\" on resource \"persistentvolumes\" in API group \"\" to the scheduler's account");
+        format!("cannot {verb} persistentvolumes (forbidden): {grant}")
+    };
+    assert_eq!(watched.health.problems(), [named("list"), named("watch")]);
 }
 
 #[tokio::test]
@@ -141,6 +140,16 @@ async fn permission_to_watch_is_named_apart_from_the_one_to_list() {
     mock.seen_at_least(4).await;
     let problems = watched.health.problems();
     assert!(problems.len() == 1 && problems[0].starts_with("cannot watch persistentvolumes (forbidden)"), "{problems:?}");
+}
+
+#[tokio::test]
+async fn credentials_that_are_not_taken_hold_everything_back_and_are_told() {
+    let mock = Mock::start(|_| Answer::status(401, "Unauthorized", "Unauthorized")).await;
+    let watched = watched::<kinds::Volumes>(mock.client(), true);
+    mock.seen_at_least(3).await;
+    assert_eq!(watched.gate.awaited(), ["persistentvolumes"]);
+    assert_eq!(watched.health.problems().len(), 1);
+    assert!(watched.health.problems()[0].contains("does not take the credentials"), "{:?}", watched.health.problems());
 }
 
 #[tokio::test]
