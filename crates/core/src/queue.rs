@@ -105,6 +105,8 @@ pub struct Queue {
     timers: BTreeSet<(Millis, Str)>,
     /// (when, uid) of pods in `Backoff` that may be taken early.
     early: BTreeSet<(Millis, Str)>,
+    /// Pods in `Unschedulable`: events look at these alone.
+    refused: BTreeSet<Str>,
     next_sequence: u64,
 }
 
@@ -112,7 +114,15 @@ impl Queue {
     /// An empty queue.
     #[must_use]
     pub fn new(options: QueueOptions) -> Self {
-        Self { options, pods: BTreeMap::new(), active: BTreeSet::new(), timers: BTreeSet::new(), early: BTreeSet::new(), next_sequence: 0 }
+        Self {
+            options,
+            pods: BTreeMap::new(),
+            active: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            early: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            next_sequence: 0,
+        }
     }
 
     /// A waiting pod.
@@ -129,6 +139,11 @@ impl Queue {
     /// All waiting pods, by UID.
     pub fn iter(&self) -> impl Iterator<Item = &Waiting> {
         self.pods.values()
+    }
+
+    /// Pods that were refused and wait for an event, by UID.
+    pub fn unschedulable(&self) -> impl Iterator<Item = &Waiting> {
+        self.refused.iter().filter_map(|uid| self.pods.get(uid))
     }
 
     /// Counts per state; pods in flight count nowhere.
@@ -311,6 +326,7 @@ impl Queue {
             State::AwaitingPolicy { deadline: at } | State::Backoff { until: at, .. } | State::Unschedulable { flush: at } => {
                 self.timers.remove(&(at, uid.clone()));
                 self.early.remove(&(at, uid.clone()));
+                self.refused.remove(&uid);
             }
             State::Gated(_) | State::InFlight => {}
         }
@@ -324,8 +340,12 @@ impl Queue {
                     self.early.insert((until, uid));
                 }
             }
-            State::AwaitingPolicy { deadline: at } | State::Unschedulable { flush: at } => {
-                self.timers.insert((at, uid));
+            State::AwaitingPolicy { deadline } => {
+                self.timers.insert((deadline, uid));
+            }
+            State::Unschedulable { flush } => {
+                self.timers.insert((flush, uid.clone()));
+                self.refused.insert(uid);
             }
             State::Gated(_) | State::InFlight => {}
         }
@@ -427,6 +447,12 @@ mod tests {
         for uid in ["uid-a", "uid-b", "uid-c"] {
             assert!(queue.remove(uid).is_some());
         }
-        assert!(queue.active.is_empty() && queue.timers.is_empty() && queue.early.is_empty() && queue.pods.is_empty());
+        assert!(
+            queue.active.is_empty()
+                && queue.timers.is_empty()
+                && queue.early.is_empty()
+                && queue.refused.is_empty()
+                && queue.pods.is_empty()
+        );
     }
 }

@@ -107,13 +107,24 @@ impl Engine {
         if self.synced {
             self.schedule_one(now);
         }
-        core::mem::take(&mut self.actions)
+        self.take_actions()
     }
 
     /// When `poll` next has something to do: `Some(now or earlier)` for at once, `None` when only an event can help.
     #[must_use]
     pub fn next_poll(&self, now: Millis) -> Option<Millis> {
         if !self.actions.is_empty() || (self.synced && self.queue.has_ready()) { Some(now) } else { self.queue.next_due() }
+    }
+
+    /// What is to be done without deciding anything more: for the end.
+    pub fn take_actions(&mut self) -> Vec<Action> {
+        core::mem::take(&mut self.actions)
+    }
+
+    /// Pods on their way to a node.
+    #[must_use]
+    pub fn n_binding(&self) -> usize {
+        self.binding.len()
     }
 
     /// The cluster as the engine knows it.
@@ -170,7 +181,7 @@ impl Engine {
     /// A new configuration may let any refused pod in.
     fn configured(&mut self, now: Millis, config: Arc<Config>) {
         self.config = config;
-        let refused: Vec<Str> = self.queue.iter().map(|w| w.pod.uid.clone()).collect();
+        let refused: Vec<Str> = self.queue.unschedulable().map(|w| w.pod.uid.clone()).collect();
         for uid in refused {
             self.requeue(now, &uid);
         }

@@ -145,12 +145,7 @@ impl Engine {
 
     /// Requeues every refused pod that one of the plugins that refused it says the event can help.
     pub(super) fn wake(&mut self, now: Millis, event: &ClusterEvent<'_>) {
-        let helped: Vec<Str> = self
-            .queue
-            .iter()
-            .filter(|w| self.queue.is_unschedulable(&w.pod.uid) && self.helps(w, event))
-            .map(|w| w.pod.uid.clone())
-            .collect();
+        let helped: Vec<Str> = self.queue.unschedulable().filter(|w| self.helps(w, event)).map(|w| w.pod.uid.clone()).collect();
         for uid in helped {
             self.requeue(now, &uid);
         }
