@@ -1,1 +1,21 @@
-//! x
+//! HTTP at the edge: health, metrics and the decision API over TLS, for callers whom an [`Authorizer`] lets in.
+//! Knows neither Kubernetes nor the event loop: it asks the engine through a channel of [`Query`]s, and gives up waiting in time.
+
+mod access;
+mod api;
+mod certificate;
+mod health;
+mod metrics;
+mod problem;
+mod query;
+mod routes;
+mod server;
+mod views;
+
+pub use access::{Access, Allowed, AuthError, Authorizer};
+pub use certificate::{CertificateError, CertificateSource};
+pub use metrics::{AttemptResult, Metrics, QueueName};
+pub use query::{Known, Nodes, Query, Reply, answer};
+pub use routes::{Backend, ScrapeHook};
+pub use server::{Limits, Options, ServeError, Server, serve};
+pub use views::{NodeView, QueueView, RemainingView, Status};

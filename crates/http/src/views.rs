@@ -1,0 +1,134 @@
+//! Nodes and the scheduler's state in the shapes that the API shows; a decision has its shape already (`product.md` §4).
+//! Leaves out how they are fetched.
+
+use aisched_core::queue::Depth;
+use aisched_model::Str;
+use aisched_model::node::NodeInfo;
+use aisched_model::storage_facts::Temperature;
+use serde::Serialize;
+
+/// A node's storage facts and what is left of its I/O budgets; `null` is what the node does not say.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the fields are those of `StorageFacts`")]
+pub struct NodeView {
+    pub name: Str,
+    pub tiers: Vec<&'static str>,
+    pub layer: Option<&'static str>,
+    pub zone: Option<Str>,
+    pub rack: Option<Str>,
+    pub iops: Option<i64>,
+    pub throughput_mbps: Option<i64>,
+    pub capacity_gb: Option<i64>,
+    /// The three above less what was promised to pods, never below 0.
+    pub remaining: RemainingView,
+    pub cached_datasets: Vec<Str>,
+    pub temperature: Option<&'static str>,
+    pub cores: i64,
+    pub memory_gb: i64,
+    pub read_cache: bool,
+    pub write_buffer: bool,
+    pub large_io_buffer: bool,
+    pub csd_compute: bool,
+    /// Pods on the node, those on their way included.
+    pub n_pods: usize,
+}
+
+/// What is left of a node's I/O budgets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the fields are those of `StorageFacts`")]
+pub struct RemainingView {
+    pub iops: Option<i64>,
+    pub throughput_mbps: Option<i64>,
+    pub capacity_gb: Option<i64>,
+}
+
+impl NodeView {
+    /// How a node is shown; `io_accounting` says whether what was promised to pods is subtracted.
+    #[must_use]
+    pub fn new(node: &NodeInfo, io_accounting: bool) -> Self {
+        let facts = &node.node.storage;
+        Self {
+            name: node.node.name.clone(),
+            tiers: facts.tiers.iter().map(aisched_model::workload::Tier::as_str).collect(),
+            layer: facts.layer.map(aisched_model::storage_facts::Layer::as_str),
+            zone: facts.zone.clone(),
+            rack: facts.rack.clone(),
+            iops: facts.iops,
+            throughput_mbps: facts.throughput_mbps,
+            capacity_gb: facts.capacity_gb,
+            remaining: RemainingView::new(node, io_accounting),
+            cached_datasets: facts.cached_datasets.clone(),
+            temperature: facts.temperature.map(temperature),
+            cores: facts.cores,
+            memory_gb: facts.memory_gb,
+            read_cache: facts.read_cache,
+            write_buffer: facts.write_buffer,
+            large_io_buffer: facts.large_io_buffer,
+            csd_compute: facts.csd_compute,
+            n_pods: node.pods.len(),
+        }
+    }
+}
+
+impl RemainingView {
+    fn new(node: &NodeInfo, io_accounting: bool) -> Self {
+        let (facts, promised) = (&node.node.storage, node.io_promised);
+        let left = |budget: Option<i64>, promised: i64| {
+            let promised = if io_accounting { promised } else { 0 };
+            budget.map(|b| b.saturating_sub(promised).max(0))
+        };
+        Self {
+            iops: left(facts.iops, promised.iops),
+            throughput_mbps: left(facts.throughput_mbps, promised.throughput_mbps),
+            capacity_gb: left(facts.capacity_gb, promised.capacity_gb),
+        }
+    }
+}
+
+fn temperature(temperature: Temperature) -> &'static str {
+    match temperature {
+        Temperature::Hot => "hot",
+        Temperature::Warm => "warm",
+        Temperature::Cold => "cold",
+    }
+}
+
+/// The scheduler's state.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Version of the scheduler.
+    pub version: &'static str,
+    /// Whether every first list has arrived; nothing is scheduled before.
+    pub synced: bool,
+    /// Counts the configurations applied since the start; 0 is the built-in default.
+    pub config_generation: u64,
+    /// Waiting pods by queue.
+    pub queue: QueueView,
+    /// Waiting pods, the one being decided included.
+    pub n_waiting: usize,
+    /// Nodes.
+    pub n_nodes: usize,
+    /// Pods on nodes, those on their way included.
+    pub n_pods: usize,
+    /// The policy client's counts.
+    pub apollo: serde_json::Value,
+}
+
+/// Waiting pods by queue, under kube-scheduler's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the fields are kube-scheduler's queue names")]
+pub struct QueueView {
+    pub active: usize,
+    pub backoff: usize,
+    pub unschedulable: usize,
+    pub gated: usize,
+}
+
+impl From<Depth> for QueueView {
+    fn from(depth: Depth) -> Self {
+        Self { active: depth.active, backoff: depth.backoff, unschedulable: depth.unschedulable, gated: depth.gated }
+    }
+}
