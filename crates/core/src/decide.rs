@@ -3,7 +3,7 @@
 
 use crate::decision::{Decision, NodeReport, PluginScore, PolicyView, ReasonView};
 use crate::framework::{Attempt, Plugin, Prepared, Refusal, RefusalCode, Score};
-use crate::profile::Profile;
+use crate::profile::{Active, Profile};
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
 use aisched_model::policy::PolicySource;
@@ -87,11 +87,11 @@ pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice) -> Outco
 
 /// Lets every active plugin look at the pod. A plugin that refuses it for good ends the round; one that refuses it in a way that
 /// preemption could change does not, as in kube-scheduler.
-fn prepare<'a>(active: &[(&'a dyn Plugin, i64)], attempt: &Attempt<'a>) -> (Vec<Part<'a>>, Option<Against>) {
+fn prepare<'a>(active: &[Active<'a>], attempt: &Attempt<'a>) -> (Vec<Part<'a>>, Option<Against>) {
     let mut parts = Vec::with_capacity(active.len());
     let mut against: Option<Against> = None;
-    for (plugin, weight) in active {
-        let mut prepared = plugin.prepare(attempt);
+    for Active { plugin, weight, points } in active {
+        let mut prepared = points.of(plugin.prepare(attempt));
         let refusal = prepared.refusal.take();
         parts.push(Part { plugin: *plugin, weight: *weight, prepared, scores: Vec::new() });
         if let Some(refusal) = refusal {

@@ -1,7 +1,7 @@
 //! A scheduler profile: which plugins run, in which order, and what each weighs for a pod.
 //! Leaves out what the plugins do; the list of all plugins is `plugins::create`.
 
-use crate::framework::Plugin;
+use crate::framework::{Plugin, Prepared};
 use crate::plugins;
 use aisched_model::Str;
 use aisched_model::config::{AI_PLUGINS, Config};
@@ -18,7 +18,57 @@ pub const MILLI: i64 = 1000;
 pub struct Profile {
     /// `schedulerName`.
     pub scheduler_name: Str,
-    plugins: Vec<(Box<dyn Plugin>, Weight)>,
+    /// In the order in which nodes are filtered.
+    plugins: Vec<Slot>,
+}
+
+/// A plugin's place in a profile.
+struct Slot {
+    plugin: Box<dyn Plugin>,
+    weight: Weight,
+    points: Points,
+}
+
+/// A plugin that takes part in an attempt.
+pub struct Active<'a> {
+    /// The plugin.
+    pub plugin: &'a dyn Plugin,
+    /// What its score counts with, in thousandths.
+    pub weight: i64,
+    /// Where it takes part.
+    pub points: Points,
+}
+
+/// The extension points at which a plugin takes part; each can be switched off in a KubeSchedulerConfiguration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "one switch per extension point")]
+pub struct Points {
+    /// Holds pods back before they are queued.
+    pub pre_enqueue: bool,
+    /// Refuses a pod whatever the node, and names the only nodes worth looking at.
+    pub pre_filter: bool,
+    /// Judges nodes.
+    pub filter: bool,
+    /// Scores nodes.
+    pub score: bool,
+}
+
+impl Points {
+    /// Wherever the plugin has something to say.
+    pub const ALL: Self = Self { pre_enqueue: true, pre_filter: true, filter: true, score: true };
+    /// Nowhere.
+    pub const NONE: Self = Self { pre_enqueue: false, pre_filter: false, filter: false, score: false };
+
+    /// What of a prepared plugin counts.
+    pub(crate) fn of<'a>(self, prepared: Prepared<'a>) -> Prepared<'a> {
+        let Prepared { refusal, only_nodes, filter, score } = prepared;
+        Prepared {
+            refusal: refusal.filter(|_| self.pre_filter),
+            only_nodes: only_nodes.filter(|_| self.pre_filter),
+            filter: filter.filter(|_| self.filter),
+            score: score.filter(|_| self.score),
+        }
+    }
 }
 
 /// What a plugin's score counts with.
@@ -30,8 +80,8 @@ pub enum Weight {
     Configured,
 }
 
-/// kube-scheduler's default plugins with their default weights, in its order.
-const DEFAULT_PLUGINS: &[(&str, i64)] = &[
+/// The default plugins of kube-scheduler 1.37 with their default weights, in its order; those that this build lacks too.
+pub const DEFAULT_PLUGINS: &[(&str, i64)] = &[
     ("SchedulingGates", 0),
     ("PrioritySort", 0),
     ("NodeName", 0),
@@ -42,13 +92,16 @@ const DEFAULT_PLUGINS: &[(&str, i64)] = &[
     ("NodeResourcesFit", 1),
     ("VolumeRestrictions", 0),
     ("NodeVolumeLimits", 0),
-    ("VolumeBinding", 0),
+    ("VolumeBinding", 1),
     ("VolumeZone", 0),
     ("PodTopologySpread", 2),
     ("InterPodAffinity", 2),
+    ("DynamicResources", 2),
+    ("DefaultPreemption", 0),
     ("NodeResourcesBalancedAllocation", 1),
     ("ImageLocality", 1),
     ("DefaultBinder", 0),
+    ("NodeDeclaredFeatures", 0),
 ];
 
 impl Profile {
@@ -62,49 +115,54 @@ impl Profile {
 
     /// A profile of the named plugins; names that this build has no plugin for are left out.
     pub fn of<'a>(scheduler_name: impl Into<Str>, plugins: impl IntoIterator<Item = (&'a str, Weight)>) -> Self {
-        let plugins = plugins.into_iter().filter_map(|(name, weight)| Some((plugins::create(name)?, weight))).collect();
-        Self { scheduler_name: scheduler_name.into(), plugins }
+        Self::with(scheduler_name, plugins.into_iter().filter_map(|(name, weight)| Some((plugins::create(name)?, weight))))
     }
 
     /// A profile of these plugins, each with arguments of its own.
     pub fn with(scheduler_name: impl Into<Str>, plugins: impl IntoIterator<Item = (Box<dyn Plugin>, Weight)>) -> Self {
-        Self { scheduler_name: scheduler_name.into(), plugins: plugins.into_iter().collect() }
+        Self::with_points(scheduler_name, plugins.into_iter().map(|(plugin, weight)| (plugin, weight, Points::ALL)))
+    }
+
+    /// A profile of these plugins, each at these extension points alone; nodes are filtered in this order.
+    pub fn with_points(scheduler_name: impl Into<Str>, plugins: impl IntoIterator<Item = (Box<dyn Plugin>, Weight, Points)>) -> Self {
+        let plugins = plugins.into_iter().map(|(plugin, weight, points)| Slot { plugin, weight, points }).collect();
+        Self { scheduler_name: scheduler_name.into(), plugins }
     }
 
     /// Whether any AI storage plugin takes part, so that policies are asked for and decisions logged.
     #[must_use]
     pub fn has_ai_plugins(&self) -> bool {
-        self.plugins.iter().any(|(p, _)| AI_PLUGINS.contains(&p.name()))
+        self.plugins.iter().any(|slot| AI_PLUGINS.contains(&slot.plugin.name()))
     }
 
     /// Why a pod may not enter the queue yet.
     #[must_use]
     pub fn gate(&self, pod: &Pod) -> Option<String> {
-        self.plugins.iter().find_map(|(plugin, _)| plugin.gate(pod))
+        self.plugins.iter().filter(|slot| slot.points.pre_enqueue).find_map(|slot| slot.plugin.gate(pod))
     }
 
     /// The plugin of this name.
     #[must_use]
     pub fn plugin(&self, name: &str) -> Option<&dyn Plugin> {
-        self.plugins.iter().find(|(p, _)| p.name() == name).map(|(p, _)| &**p)
+        self.plugins.iter().map(|slot| &*slot.plugin).find(|plugin| plugin.name() == name)
     }
 
-    /// The plugins that take part in an attempt, each with its weight in thousandths.
+    /// The plugins that take part in an attempt.
     /// An AI storage plugin that is disabled or weighs nothing takes no part.
     #[must_use]
-    pub fn active(&self, config: &Config, policy: Option<&Policy>) -> Vec<(&dyn Plugin, i64)> {
-        let mut active: Vec<(&dyn Plugin, i64)> = self
+    pub fn active(&self, config: &Config, policy: Option<&Policy>) -> Vec<Active<'_>> {
+        let mut active: Vec<Active<'_>> = self
             .plugins
             .iter()
-            .filter_map(|(plugin, weight)| {
-                let weight = match (config.plugins.of(plugin.name()), weight) {
-                    (None, Weight::Fixed(own)) => *own,
+            .filter_map(|slot| {
+                let weight = match (config.plugins.of(slot.plugin.name()), slot.weight) {
+                    (None, Weight::Fixed(own)) => own,
                     (None, Weight::Configured) => 1,
-                    (Some((true, _)), Weight::Fixed(own)) if *own > 0 => *own,
+                    (Some((true, _)), Weight::Fixed(own)) if own > 0 => own,
                     (Some((true, configured)), Weight::Configured) if configured > 0 => configured,
                     (Some(_), _) => return None,
                 };
-                Some((&**plugin, weight * MILLI))
+                Some(Active { plugin: &*slot.plugin, weight: weight * MILLI, points: slot.points })
             })
             .collect();
         if let Some(shares) = policy.and_then(|p| p.plugin_weights) {
@@ -119,15 +177,15 @@ impl Profile {
 /// With W the sum of their weights and w their shares, each weighs `W × w / Σw`. A share of 0 is a field left out on the wire: that
 /// plugin is not named and keeps its weight. Any share that is not finite or not within 0 to 1, or a zero sum, leaves all as it was.
 /// Example: weights 3, 3, 3 and shares 0.5, 0.25, 0.25 become 4.5, 2.25, 2.25; shares 0.5, 0.25, 0 become 4, 2, 3.
-fn share_out(active: &mut [(&dyn Plugin, i64)], shares: [f32; 5]) {
+fn share_out(active: &mut [Active<'_>], shares: [f32; 5]) {
     if !shares.iter().all(|w| (0.0..=1.0).contains(w)) {
         return;
     }
     let position = |name: &str| AI_PLUGINS.iter().take(shares.len()).position(|p| *p == name);
     let share = |name: &str| position(name).map(|i| f64::from(shares[i])).filter(|w| *w > 0.0);
-    let sum: f64 = active.iter().filter_map(|(p, _)| share(p.name())).sum();
-    let named: i64 = active.iter().filter(|(p, _)| share(p.name()).is_some()).map(|(_, w)| *w).sum();
-    for (plugin, weight) in active {
+    let sum: f64 = active.iter().filter_map(|a| share(a.plugin.name())).sum();
+    let named: i64 = active.iter().filter(|a| share(a.plugin.name()).is_some()).map(|a| a.weight).sum();
+    for Active { plugin, weight, .. } in active {
         if let Some(w) = share(plugin.name()) {
             #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "weights are small")]
             let shared = (named as f64 * w / sum + 0.5) as i64;
@@ -139,6 +197,11 @@ fn share_out(active: &mut [(&dyn Plugin, i64)], shares: [f32; 5]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::{Cluster, node, pod, with};
+    use aisched_model::node::{Node, Taint};
+    use aisched_model::pod::TaintEffect;
+    use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement};
+    use alloc::vec;
 
     const GUIDES: [&str; 3] = ["DataLocalityAware", "StorageTierAware", "IOPatternBased"];
 
@@ -147,7 +210,7 @@ mod tests {
         let profile = Profile::of("s", GUIDES.map(|name| (name, Weight::Configured)));
         let policy = Policy { plugin_weights: Some(shares), ..Policy::default() };
         let active = profile.active(config, Some(&policy));
-        GUIDES.map(|name| active.iter().find(|(p, _)| p.name() == name).map(|(_, w)| *w))
+        GUIDES.map(|name| active.iter().find(|a| a.plugin.name() == name).map(|a| a.weight))
     }
 
     #[test]
@@ -196,7 +259,55 @@ mod tests {
             [("NodeUnschedulable", Weight::Fixed(7)), ("StorageTierAware", Weight::Fixed(5)), ("IOPatternBased", Weight::Configured)];
         let profile = Profile::of("s", plugins);
         let policy = Policy { plugin_weights: Some([0.9, 0.3, 0.1, 0.0, 0.0]), ..Policy::default() };
-        let active: Vec<i64> = profile.active(&Config::default(), Some(&policy)).iter().map(|(_, w)| *w).collect();
+        let active: Vec<i64> = profile.active(&Config::default(), Some(&policy)).iter().map(|a| a.weight).collect();
         assert_eq!(active, [7000, 6000, 2000]);
+    }
+
+    /// A profile of one plugin at these points alone.
+    fn only(name: &str, points: Points) -> Profile {
+        Profile::with_points("s", [(plugins::create(name).unwrap(), Weight::Fixed(1), points)])
+    }
+
+    #[test]
+    fn plugin_counts_only_where_it_is_switched_on() {
+        let tainted = |name, effect| Node { taints: vec![Taint { key: "k".into(), value: "".into(), effect }], ..node(name) };
+        let avoided = tainted("avoided", TaintEffect::PreferNoSchedule);
+        let cluster = Cluster::of([avoided, tainted("closed", TaintEffect::NoSchedule), node("open")]);
+        for (points, feasible, score) in [
+            (Points::ALL, &["avoided", "open"][..], Some(0)),
+            (Points { score: false, ..Points::ALL }, &["avoided", "open"], None),
+            (Points { filter: true, ..Points::NONE }, &["avoided", "open"], None),
+            (Points { filter: false, ..Points::ALL }, &["avoided", "closed", "open"], Some(0)),
+            (Points::NONE, &["avoided", "closed", "open"], None),
+        ] {
+            let decision = cluster.decide_profile(&only("TaintToleration", points), &pod("p"));
+            assert!(decision.feasible().iter().map(|n| &**n).eq(feasible.iter().copied()), "{points:?}: {:?}", decision.feasible());
+            assert_eq!(decision.score("avoided", "TaintToleration"), score, "{points:?}");
+        }
+    }
+
+    #[test]
+    fn refusal_and_narrowing_before_any_node_are_switched_apart_from_the_filter() {
+        let conflicting = with(pod("p"), |s| {
+            let by_name = |name: &str| Requirement { key: "metadata.name".into(), operator: Operator::In, values: vec![name.into()] };
+            let term = NodeSelectorTerm { labels: Vec::new(), fields: vec![by_name("a"), by_name("b")] };
+            s.node_affinity.required = Some(vec![term]);
+        });
+        let cluster = Cluster::of([node("a"), node("b")]);
+        for (points, expected) in [
+            (Points::ALL, Some("0/2 nodes are available: pod affinity terms conflict.")),
+            (Points { filter: false, ..Points::ALL }, Some("0/2 nodes are available: pod affinity terms conflict.")),
+            (Points { pre_filter: false, filter: false, ..Points::ALL }, None),
+        ] {
+            let decision = cluster.decide_profile(&only("NodeAffinity", points), &conflicting);
+            assert_eq!(decision.message.as_deref(), expected, "{points:?}");
+        }
+    }
+
+    #[test]
+    fn gate_holds_only_where_it_is_switched_on() {
+        let gated = with(pod("p"), |s| s.scheduling_gates = vec!["g".into()]);
+        assert!(only("SchedulingGates", Points { pre_enqueue: true, ..Points::NONE }).gate(&gated).is_some());
+        assert_eq!(only("SchedulingGates", Points { pre_enqueue: false, ..Points::ALL }).gate(&gated), None);
     }
 }

@@ -6,6 +6,20 @@ use aisched_model::pod;
 use alloc::vec;
 use alloc::vec::Vec;
 
+/// The arguments of every plugin that takes any.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the plugins' names")]
+pub struct PluginArgs {
+    pub balanced_allocation: BalancedAllocationArgs,
+    pub default_preemption: DefaultPreemptionArgs,
+    pub dynamic_resources: DynamicResourcesArgs,
+    pub inter_pod_affinity: InterPodAffinityArgs,
+    pub node_affinity: NodeAffinityArgs,
+    pub node_resources_fit: NodeResourcesFitArgs,
+    pub pod_topology_spread: PodTopologySpreadArgs,
+    pub volume_binding: VolumeBindingArgs,
+}
+
 /// `NodeResourcesFitArgs`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeResourcesFitArgs {
@@ -47,6 +61,33 @@ pub struct InterPodAffinityArgs {
     pub hard_pod_affinity_weight: i32,
     /// Whether a pod without preferences is not scored by those of placed pods.
     pub ignore_preferred_terms_of_existing_pods: bool,
+}
+
+/// `VolumeBindingArgs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeBindingArgs {
+    /// How long a bind may wait for the pod's volumes; 0 does not wait.
+    pub bind_timeout_ms: u64,
+    /// Scores a node by the share of its volumes' capacity that the pod asks for; points of rising utilization.
+    pub shape: Vec<ShapePoint>,
+}
+
+/// `DefaultPreemptionArgs`: how many nodes are tried before one is chosen, the larger of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DefaultPreemptionArgs {
+    /// Percent of the nodes, 0 to 100.
+    pub min_candidate_nodes_percentage: i32,
+    /// Nodes.
+    pub min_candidate_nodes_absolute: i32,
+}
+
+/// `DynamicResourcesArgs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DynamicResourcesArgs {
+    /// How long the search for devices of one node may take; 0 sets no limit.
+    pub filter_timeout_ms: u64,
+    /// How long a bind may wait for devices' binding conditions.
+    pub binding_timeout_ms: u64,
 }
 
 /// `scoringStrategy`: what is measured and over which resources.
@@ -133,5 +174,25 @@ impl Default for PodTopologySpreadArgs {
 impl Default for InterPodAffinityArgs {
     fn default() -> Self {
         Self { hard_pod_affinity_weight: 1, ignore_preferred_terms_of_existing_pods: false }
+    }
+}
+
+impl Default for VolumeBindingArgs {
+    /// Ten minutes; the less of its volumes is asked for, the better the node.
+    fn default() -> Self {
+        let shape = vec![ShapePoint { utilization: 0, score: 10 }, ShapePoint { utilization: 100, score: 0 }];
+        Self { bind_timeout_ms: 600_000, shape }
+    }
+}
+
+impl Default for DefaultPreemptionArgs {
+    fn default() -> Self {
+        Self { min_candidate_nodes_percentage: 10, min_candidate_nodes_absolute: 100 }
+    }
+}
+
+impl Default for DynamicResourcesArgs {
+    fn default() -> Self {
+        Self { filter_timeout_ms: 10_000, binding_timeout_ms: 600_000 }
     }
 }

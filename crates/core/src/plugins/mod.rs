@@ -32,30 +32,40 @@ pub use pod_topology_spread::PodTopologySpread;
 
 use crate::framework::Plugin;
 use alloc::boxed::Box;
+use args::PluginArgs;
 
-/// Makes the plugin of this name; `None` when there is none.
+/// Makes the plugin of this name with its default arguments; `None` when there is none.
 #[must_use]
 pub fn create(name: &str) -> Option<Box<dyn Plugin>> {
-    REGISTRY.iter().find(|(n, _)| *n == name).map(|(_, make)| make())
+    create_with(name, &PluginArgs::default())
 }
 
-/// Makes a plugin with its default arguments.
-type Make = fn() -> Box<dyn Plugin>;
+/// Makes the plugin of this name with its part of `args`; `None` when there is none.
+#[must_use]
+pub fn create_with(name: &str, args: &PluginArgs) -> Option<Box<dyn Plugin>> {
+    REGISTRY.iter().find(|(n, _)| *n == name).map(|(_, make)| make(args))
+}
+
+/// Plugins of kube-scheduler whose part the engine itself plays, in every profile: the order of the queue, and binding.
+pub const PLAYED_BY_ENGINE: &[&str] = &["DefaultBinder", "PrioritySort"];
+
+/// Makes a plugin; most take no arguments.
+type Make = fn(&PluginArgs) -> Box<dyn Plugin>;
 
 /// Every plugin by name.
 const REGISTRY: &[(&str, Make)] = &[
-    ("DataLocalityAware", || Box::new(data_locality_aware::DataLocalityAware)),
-    ("IOPatternBased", || Box::new(io_pattern_based::IoPatternBased)),
-    ("ImageLocality", || Box::new(image_locality::ImageLocality)),
-    ("InterPodAffinity", || Box::new(InterPodAffinity::default())),
-    ("NodeAffinity", || Box::new(NodeAffinity::default())),
-    ("NodeName", || Box::new(node_name::NodeName)),
-    ("NodePorts", || Box::new(node_ports::NodePorts)),
-    ("NodeResourcesBalancedAllocation", || Box::new(NodeResourcesBalancedAllocation::default())),
-    ("NodeResourcesFit", || Box::new(NodeResourcesFit::default())),
-    ("NodeUnschedulable", || Box::new(node_unschedulable::NodeUnschedulable)),
-    ("PodTopologySpread", || Box::new(PodTopologySpread::default())),
-    ("SchedulingGates", || Box::new(scheduling_gates::SchedulingGates)),
-    ("StorageTierAware", || Box::new(storage_tier_aware::StorageTierAware)),
-    ("TaintToleration", || Box::new(taint_toleration::TaintToleration)),
+    ("DataLocalityAware", |_| Box::new(data_locality_aware::DataLocalityAware)),
+    ("IOPatternBased", |_| Box::new(io_pattern_based::IoPatternBased)),
+    ("ImageLocality", |_| Box::new(image_locality::ImageLocality)),
+    ("InterPodAffinity", |args| Box::new(InterPodAffinity { args: args.inter_pod_affinity.clone() })),
+    ("NodeAffinity", |args| Box::new(NodeAffinity { args: args.node_affinity.clone() })),
+    ("NodeName", |_| Box::new(node_name::NodeName)),
+    ("NodePorts", |_| Box::new(node_ports::NodePorts)),
+    ("NodeResourcesBalancedAllocation", |args| Box::new(NodeResourcesBalancedAllocation { args: args.balanced_allocation.clone() })),
+    ("NodeResourcesFit", |args| Box::new(NodeResourcesFit { args: args.node_resources_fit.clone() })),
+    ("NodeUnschedulable", |_| Box::new(node_unschedulable::NodeUnschedulable)),
+    ("PodTopologySpread", |args| Box::new(PodTopologySpread { args: args.pod_topology_spread.clone() })),
+    ("SchedulingGates", |_| Box::new(scheduling_gates::SchedulingGates)),
+    ("StorageTierAware", |_| Box::new(storage_tier_aware::StorageTierAware)),
+    ("TaintToleration", |_| Box::new(taint_toleration::TaintToleration)),
 ];
