@@ -55,6 +55,8 @@ pub(crate) fn spec_pod(name: &str, spec: PodSpec) -> Pod {
         node: None,
         ended: false,
         deleting: false,
+        preempted: false,
+        start_s: None,
         nominated_node: None,
         refused: None,
     }

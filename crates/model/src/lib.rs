@@ -6,8 +6,10 @@
 extern crate alloc;
 
 pub mod config;
+pub mod disruption;
 pub mod labels;
 pub mod node;
+pub mod nominated;
 pub mod pod;
 pub mod policy;
 pub mod quantity;

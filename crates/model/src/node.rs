@@ -130,6 +130,8 @@ mod tests {
             node: Some("n".into()),
             ended: false,
             deleting: false,
+            preempted: false,
+            start_s: None,
             nominated_node: None,
             refused: None,
         };

@@ -11,7 +11,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// A pod.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pod {
     /// Unique over time; a pod re-created under the same name has another.
     pub uid: Str,
@@ -27,6 +27,10 @@ pub struct Pod {
     pub ended: bool,
     /// Whether its deletion has begun.
     pub deleting: bool,
+    /// Whether a scheduler is deleting it to make room (condition `DisruptionTarget`, reason `PreemptionByScheduler`).
+    pub preempted: bool,
+    /// `status.startTime` in seconds since 1970; `None` while it has not started.
+    pub start_s: Option<i64>,
     /// `status.nominatedNodeName`.
     pub nominated_node: Option<Str>,
     /// The `PodScheduled` condition that says no, if the pod has one; kept for pods that wait.

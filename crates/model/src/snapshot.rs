@@ -2,8 +2,10 @@
 //! Leaves out how it is kept up to date: that is `aisched-core`'s cache.
 
 use crate::Str;
+use crate::disruption::DisruptionBudget;
 use crate::labels::Labels;
 use crate::node::NodeInfo;
+use crate::nominated::Nominated;
 use crate::volume::{Claim, CsiNode, StorageClass, Volume};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -31,6 +33,10 @@ pub struct Snapshot {
     pub claim_users: BTreeMap<NamespacedName, Vec<Str>>,
     /// How many nodes have an image, by every name of the image.
     pub image_nodes: BTreeMap<Str, usize>,
+    /// Disruption budgets.
+    pub budgets: BTreeMap<NamespacedName, Arc<DisruptionBudget>>,
+    /// Pods that are promised a node, and pods that have to leave.
+    pub nominated: Nominated,
 }
 
 impl Snapshot {

@@ -48,6 +48,8 @@ fn pod(name: &str, cpu: i64, change: impl FnOnce(&mut Pod, &mut PodSpec)) -> Eve
         node: None,
         ended: false,
         deleting: false,
+        preempted: false,
+        start_s: None,
         nominated_node: None,
         refused: None,
     };

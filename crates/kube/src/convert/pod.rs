@@ -4,7 +4,7 @@
 use super::affinity::Context;
 use super::{Converted, annotations, labels, requests};
 use crate::intern::Interner;
-use crate::objects::{ContainerObject, PodObject, VolumeObject};
+use crate::objects::{ConditionObject, ContainerObject, PodObject, VolumeObject};
 use aisched_model::Str;
 use aisched_model::pod::{HostPort, LegacyDisk, Pod, PodSpec, PodVolume, PreemptionPolicy, RefusedCondition};
 use aisched_model::storage_facts::{ANNOTATION_PREFIX, Fault};
@@ -26,10 +26,17 @@ pub fn pod(object: &PodObject, interner: &mut Interner) -> Converted<Pod> {
         node,
         ended: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
         deleting: meta.deletion_timestamp.is_some(),
+        preempted: status.conditions.iter().any(is_preemption),
+        start_s: status.start_time.as_ref().map(|t| t.0.as_second()),
         nominated_node: status.nominated_node_name.as_deref().filter(|n| !n.is_empty()).map(|n| interner.str(n)),
         refused: refused.map(|c| Arc::new(RefusedCondition { reason: interner.str(&c.reason), message: interner.str(&c.message) })),
     };
     Converted::new(value, faults)
+}
+
+/// Whether the condition says that a scheduler is deleting the pod to make room for another.
+fn is_preemption(condition: &ConditionObject) -> bool {
+    condition.kind == "DisruptionTarget" && condition.status == "True" && condition.reason == "PreemptionByScheduler"
 }
 
 fn spec(object: &PodObject, bound: bool, interner: &mut Interner, faults: &mut Vec<Fault>) -> PodSpec {

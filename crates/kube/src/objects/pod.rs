@@ -3,7 +3,7 @@
 
 use super::{Quantities, nullable, slim_meta};
 use k8s_openapi::api::core::v1::{Affinity, Pod, Toleration, TopologySpreadConstraint};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use std::collections::BTreeMap;
 
 /// A pod.
@@ -160,6 +160,7 @@ sources! {
 pub struct PodStatusObject {
     pub phase: Option<String>,
     pub nominated_node_name: Option<String>,
+    pub start_time: Option<Time>,
     #[serde(deserialize_with = "nullable")]
     pub conditions: Vec<ConditionObject>,
     #[serde(deserialize_with = "nullable")]
