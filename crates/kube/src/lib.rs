@@ -1,6 +1,7 @@
 //! Kubernetes at the edge: objects in, binds, events and conditions out, and the live configuration.
 //! The only crate that knows Kubernetes' types; decides nothing.
 
+pub mod authorize;
 pub mod bind;
 mod call;
 pub mod client;
