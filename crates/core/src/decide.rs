@@ -3,7 +3,8 @@
 
 use crate::decision::{Decision, NodeReport, PluginScore, PolicyView, ReasonView};
 use crate::framework::{Attempt, Plugin, Prepared, Refusal, RefusalCode, Score};
-use crate::profile::{Active, Profile};
+use crate::preemption::{Against, Judge, Nominate, Preemption, Trial, preempt, rivals};
+use crate::profile::{Active, Points, Profile};
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
 use aisched_model::policy::PolicySource;
@@ -12,6 +13,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
@@ -32,19 +34,18 @@ pub struct Outcome {
     pub decision: Decision,
     /// Names of the plugins that refused the pod or a node; only events that help one of them can help the pod.
     pub refused_by: Vec<&'static str>,
-}
-
-/// Why a node is out.
-struct Against {
-    plugin: &'static str,
-    refusal: Refusal,
+    /// What becomes of the pod's nomination, when it fits nowhere.
+    pub nominate: Nominate,
 }
 
 /// A plugin's prepared part, its weight in thousandths, its scores of the feasible nodes.
 struct Part<'a> {
     plugin: &'a dyn Plugin,
     weight: i64,
+    points: Points,
     prepared: Prepared<'a>,
+    /// It refused the pod whatever the node.
+    refused: bool,
     scores: Vec<i64>,
 }
 
@@ -54,14 +55,11 @@ pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice) -> Outco
     let active = profile.active(attempt.config, attempt.policy);
     let (mut parts, refusal) = prepare(&active, attempt);
     let nodes = &attempt.snapshot.nodes;
-    let (verdicts, pre_filter) = match refusal {
-        Some(against) => (nodes.iter().map(|_| Some(against.share())).collect(), Some(against)),
-        None => (filter(&parts, nodes), None),
-    };
-    let feasible: Vec<usize> = (0..nodes.len()).filter(|i| verdicts[*i].is_none()).collect();
+    let (verdicts, pre_filter, feasible) = look_at_nodes(&parts, refusal, attempt);
     score(&mut parts, nodes, &feasible);
     let ranking = rank(&parts, nodes, &feasible, attempt, choice.salt);
-    let message = ranking.is_empty().then(|| message(nodes.len(), pre_filter.as_ref(), &verdicts));
+    let preemption = ranking.is_empty().then(|| post_filter(profile, &parts, attempt, pre_filter.as_ref(), &verdicts, choice.salt));
+    let message = preemption.as_ref().map(|p| message(nodes.len(), pre_filter.as_ref(), &verdicts, &p.tail));
     let refusals = histogram(&verdicts);
     let mut refused_by: Vec<&'static str> = verdicts.iter().flatten().map(|a| a.plugin).collect();
     refused_by.extend(pre_filter.map(|a| a.plugin));
@@ -82,7 +80,60 @@ pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice) -> Outco
         has_ai_plugins: profile.has_ai_plugins(),
         refusals,
     };
-    Outcome { decision, refused_by }
+    Outcome { decision, refused_by, nominate: preemption.map_or(Nominate::Keep, |p| p.nominate) }
+}
+
+/// Judges the nodes. The one that the pod is nominated to is looked at first, and if it will do no other is.
+fn look_at_nodes(
+    parts: &[Part<'_>],
+    refusal: Option<Against>,
+    attempt: &Attempt<'_>,
+) -> (Vec<Option<Against>>, Option<Against>, Vec<usize>) {
+    let snapshot = attempt.snapshot;
+    if let Some(against) = refusal {
+        return (snapshot.nodes.iter().map(|_| Some(against.share())).collect(), Some(against), Vec::new());
+    }
+    let nominated = snapshot.nominated.node_of(&attempt.pod.uid).and_then(|node| snapshot.node_idx(node));
+    if let Some(idx) = nominated.filter(|idx| tried(parts, attempt, *idx).is_none()) {
+        return (snapshot.nodes.iter().map(|_| None).collect(), None, vec![idx]);
+    }
+    let verdicts = filter(parts, attempt);
+    let feasible = (0..verdicts.len()).filter(|i| verdicts[*i].is_none()).collect();
+    (verdicts, None, feasible)
+}
+
+/// What stands against one node, with and without the pods nominated to it.
+fn tried(parts: &[Part<'_>], attempt: &Attempt<'_>, idx: usize) -> Option<Against> {
+    let judges = judges(parts);
+    let mut trial = Trial::new(attempt, &judges);
+    trial.enter(idx);
+    trial.judge()
+}
+
+/// The plugins that have a say in where the pod may go.
+fn judges<'t>(parts: &'t [Part<'_>]) -> Vec<Judge<'t>> {
+    let judge = |p: &'t Part<'_>| Judge { plugin: p.plugin, points: p.points, filter: p.prepared.filter.as_deref() };
+    parts.iter().filter(|p| p.refused || p.prepared.filter.is_some()).map(judge).collect()
+}
+
+/// What can be done for a pod that fits nowhere, if the profile has anything for it.
+fn post_filter(
+    profile: &Profile,
+    parts: &[Part<'_>],
+    attempt: &Attempt<'_>,
+    pre_filter: Option<&Against>,
+    verdicts: &[Option<Against>],
+    salt: u64,
+) -> Preemption {
+    match profile.preempts().filter(|_| !verdicts.is_empty()) {
+        None => Preemption { tail: String::new(), nominate: Nominate::Clear },
+        // kube-scheduler's words: after such a refusal its DynamicResources, which comes before preemption, has nothing prepared and
+        // says so, and that ends the round.
+        Some(_) if pre_filter.is_some_and(|a| a.refusal.code == RefusalCode::Unresolvable) => {
+            Preemption { tail: "not found".into(), nominate: Nominate::Keep }
+        }
+        Some(args) => preempt(args, attempt, &judges(parts), verdicts, salt),
+    }
 }
 
 /// Lets every active plugin look at the pod. A plugin that refuses it for good ends the round; one that refuses it in a way that
@@ -93,7 +144,8 @@ fn prepare<'a>(active: &[Active<'a>], attempt: &Attempt<'a>) -> (Vec<Part<'a>>, 
     for Active { plugin, weight, points } in active {
         let mut prepared = points.of(plugin.prepare(attempt));
         let refusal = prepared.refusal.take();
-        parts.push(Part { plugin: *plugin, weight: *weight, prepared, scores: Vec::new() });
+        let refused = refusal.is_some();
+        parts.push(Part { plugin: *plugin, weight: *weight, points: *points, prepared, refused, scores: Vec::new() });
         if let Some(refusal) = refusal {
             let last = refusal.code == RefusalCode::Unresolvable;
             against = Some(Against { plugin: plugin.name(), refusal });
@@ -124,14 +176,22 @@ fn no_common_node(parts: &[Part<'_>]) -> Option<Against> {
 }
 
 /// Judges every node: the first plugin that refuses it has the word. Nodes that a plugin left out from the start are not looked at.
-fn filter(parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) -> Vec<Option<Against>> {
+fn filter(parts: &[Part<'_>], attempt: &Attempt<'_>) -> Vec<Option<Against>> {
     let filters: Vec<_> = parts.iter().filter_map(|p| Some((p.plugin.name(), p.prepared.filter.as_deref()?))).collect();
+    let check = |node: &NodeInfo| filters.iter().find_map(|(plugin, filter)| Some(Against { plugin, refusal: filter.check(node)? }));
     let narrowed = narrowed(parts);
+    let judges = judges(parts);
+    let mut trial: Option<Trial<'_, '_>> = None; // made when a node has nominated pods that count
+    let nodes = attempt.snapshot.nodes.iter().enumerate();
     nodes
-        .iter()
-        .map(|node| match &narrowed {
+        .map(|(idx, node)| match &narrowed {
             Some((names, against)) if !names.contains(&node.node.name) => Some(against.share()),
-            Some(_) | None => filters.iter().find_map(|(plugin, filter)| Some(Against { plugin, refusal: filter.check(node)? })),
+            Some(_) | None if rivals(attempt, &node.node.name).next().is_some() => {
+                let trial = trial.get_or_insert_with(|| Trial::new(attempt, &judges));
+                trial.enter(idx);
+                trial.judge()
+            }
+            Some(_) | None => check(node),
         })
         .collect()
 }
@@ -181,18 +241,12 @@ fn rank(parts: &[Part<'_>], nodes: &[Arc<NodeInfo>], feasible: &[usize], attempt
 }
 
 /// A well-mixed hash of (salt, pod, node): FNV-1a over the bytes, finished with SplitMix64's mixer.
-fn tie_hash(salt: u64, pod: &str, node: &str) -> u64 {
+pub(crate) fn tie_hash(salt: u64, pod: &str, node: &str) -> u64 {
     let bytes = salt.to_le_bytes().into_iter().chain(pod.bytes()).chain([0]).chain(node.bytes());
     let mut h = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     h = (h ^ (h >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     h = (h ^ (h >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     h ^ (h >> 31)
-}
-
-impl Against {
-    fn share(&self) -> Self {
-        Self { plugin: self.plugin, refusal: self.refusal.clone() }
-    }
 }
 
 /// How many nodes each reason stands against.
@@ -204,18 +258,26 @@ fn histogram(verdicts: &[Option<Against>]) -> Vec<(Cow<'static, str>, usize)> {
     counts.into_iter().collect()
 }
 
-/// kube-scheduler's message for a pod that fits nowhere, word for word.
-fn message(n_nodes: usize, pre_filter: Option<&Against>, verdicts: &[Option<Against>]) -> String {
+/// kube-scheduler's message for a pod that fits nowhere, word for word. `tail` is what preemption has to say.
+fn message(n_nodes: usize, pre_filter: Option<&Against>, verdicts: &[Option<Against>], tail: &str) -> String {
     if n_nodes == 0 {
         return "no nodes available to schedule pods".into();
     }
-    let mut message = format!("0/{n_nodes} nodes are available:");
-    if let Some(against) = pre_filter {
-        message.push_str(&format!(" {}.", against.refusal.reasons.join(", ")));
-        return message;
+    let mut message = match pre_filter {
+        Some(against) => format!("0/{n_nodes} nodes are available: {}.", against.refusal.reasons.join(", ")),
+        None => summary(n_nodes, histogram(verdicts)),
+    };
+    if !tail.is_empty() {
+        message.push_str(&format!(" {tail}"));
     }
-    let mut reasons: Vec<String> = histogram(verdicts).into_iter().map(|(reason, n)| format!("{n} {reason}")).collect();
-    reasons.sort_unstable();
+    message
+}
+
+/// How many nodes each reason stands against, in a sentence.
+pub(crate) fn summary(n_nodes: usize, counts: impl IntoIterator<Item = (Cow<'static, str>, usize)>) -> String {
+    let mut message = format!("0/{n_nodes} nodes are available:");
+    let mut reasons: Vec<String> = counts.into_iter().map(|(reason, n)| format!("{n} {reason}")).collect();
+    reasons.sort_unstable(); // as text: 10 before 2
     if !reasons.is_empty() {
         message.push_str(&format!(" {}.", reasons.join(", ")));
     }

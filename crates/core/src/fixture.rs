@@ -1,13 +1,14 @@
 //! The one door for tests of decisions: small clusters from a few words, decided by named plugins.
 //! Test code only; whatever a test does not mention has a default that no plugin minds.
 
-use crate::decide::{Choice, decide};
+use crate::decide::{Choice, Outcome, decide};
 use crate::decision::{Decision, NodeReport};
 use crate::framework::{Attempt, Plugin};
 use crate::profile::{Profile, Weight};
 use crate::workload_profile::WorkloadProfile;
 use aisched_model::Str;
 use aisched_model::config::Config;
+use aisched_model::disruption::DisruptionBudget;
 use aisched_model::labels::Labels;
 use aisched_model::node::{Node, NodeInfo, PlacedPod};
 use aisched_model::pod::{Pod, PodSpec, PodVolume};
@@ -133,6 +134,17 @@ impl Cluster {
         self
     }
 
+    /// Nominates a waiting pod to a node.
+    pub(crate) fn nominated(mut self, to: &str, pod: Pod) -> Self {
+        self.snapshot.nominated.set(PlacedPod { pod: Arc::new(pod), io: IoDemand::default() }, to.into());
+        self
+    }
+
+    pub(crate) fn budget(mut self, budget: DisruptionBudget) -> Self {
+        self.snapshot.budgets.insert((budget.namespace.clone(), budget.name.clone()), Arc::new(budget));
+        self
+    }
+
     pub(crate) fn claim(mut self, mut claim: Claim) -> Self {
         if claim.namespace.is_empty() {
             claim.namespace = "default".into();
@@ -178,11 +190,15 @@ impl Cluster {
     }
 
     pub(crate) fn decide_profile(&self, profile: &Profile, pod: &Pod) -> Decision {
+        self.outcome(profile, pod).decision
+    }
+
+    pub(crate) fn outcome(&self, profile: &Profile, pod: &Pod) -> Outcome {
         let policy = self.policy.as_ref();
         let workload = WorkloadProfile::resolve(pod, policy.map(|p| (p, PolicySource::Success)), &self.config);
         let attempt = Attempt { snapshot: &self.snapshot, pod, workload: &workload, policy, config: &self.config };
         let policy_source = if policy.is_some() { PolicySource::Success } else { PolicySource::Fallback };
-        decide(profile, &attempt, Choice { salt: 0, report_nodes: usize::MAX, policy_source }).decision
+        decide(profile, &attempt, Choice { salt: 0, report_nodes: usize::MAX, policy_source })
     }
 }
 

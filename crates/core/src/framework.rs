@@ -2,6 +2,7 @@
 //! Leaves out the plugins themselves (`plugins/`) and the order of things (`decide`).
 
 use crate::decision::Components;
+use crate::plugins::args::DefaultPreemptionArgs;
 use crate::workload_profile::WorkloadProfile;
 use aisched_model::Str;
 use aisched_model::config::Config;
@@ -42,6 +43,11 @@ pub trait Plugin: Send + Sync {
     /// Why the pod may not even enter the queue (kube-scheduler's PreEnqueue); asked whenever the pod changes.
     fn gate(&self, pod: &Pod) -> Option<String> {
         let _ = pod;
+        None
+    }
+
+    /// Whether a pod that fits nowhere may have pods of lower priority removed (kube-scheduler's PostFilter), and within which limits.
+    fn preempts(&self) -> Option<DefaultPreemptionArgs> {
         None
     }
 
@@ -95,6 +101,12 @@ impl<'a> Prepared<'a> {
 pub trait Filter {
     /// `None` when the pod may run on the node.
     fn check(&self, node: &NodeInfo) -> Option<Refusal>;
+
+    /// Whether it would judge a node with other pods on it rightly without preparing again: it reads nothing but the node and what is on
+    /// it. One that counts pods elsewhere, or per claim, has to see the changed cluster.
+    fn reads_node_only(&self) -> bool {
+        false
+    }
 
     /// The numbers behind a refusal, for an explanation.
     fn detail(&self, node: &NodeInfo) -> Option<String> {

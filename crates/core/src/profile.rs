@@ -3,6 +3,7 @@
 
 use crate::framework::{Plugin, Prepared};
 use crate::plugins;
+use crate::plugins::args::DefaultPreemptionArgs;
 use aisched_model::Str;
 use aisched_model::config::{AI_PLUGINS, Config};
 use aisched_model::pod::Pod;
@@ -49,15 +50,17 @@ pub struct Points {
     pub pre_filter: bool,
     /// Judges nodes.
     pub filter: bool,
+    /// Lets a pod that fits nowhere preempt others.
+    pub post_filter: bool,
     /// Scores nodes.
     pub score: bool,
 }
 
 impl Points {
     /// Wherever the plugin has something to say.
-    pub const ALL: Self = Self { pre_enqueue: true, pre_filter: true, filter: true, score: true };
+    pub const ALL: Self = Self { pre_enqueue: true, pre_filter: true, filter: true, post_filter: true, score: true };
     /// Nowhere.
-    pub const NONE: Self = Self { pre_enqueue: false, pre_filter: false, filter: false, score: false };
+    pub const NONE: Self = Self { pre_enqueue: false, pre_filter: false, filter: false, post_filter: false, score: false };
 
     /// What of a prepared plugin counts.
     pub(crate) fn of<'a>(self, prepared: Prepared<'a>) -> Prepared<'a> {
@@ -139,6 +142,12 @@ impl Profile {
     #[must_use]
     pub fn gate(&self, pod: &Pod) -> Option<String> {
         self.plugins.iter().filter(|slot| slot.points.pre_enqueue).find_map(|slot| slot.plugin.gate(pod))
+    }
+
+    /// Whether its pods may preempt others, and within which limits.
+    #[must_use]
+    pub fn preempts(&self) -> Option<DefaultPreemptionArgs> {
+        self.plugins.iter().filter(|slot| slot.points.post_filter).find_map(|slot| slot.plugin.preempts())
     }
 
     /// The plugin of this name.

@@ -3,6 +3,8 @@
 
 mod claims;
 
+pub(crate) use claims::is_local;
+
 use super::ai_storage::{Preferences, Text, bounded, components, hints_changed, total};
 use crate::decision::Components;
 use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal, Score};
@@ -65,6 +67,10 @@ struct Required<'a> {
 }
 
 impl Filter for Required<'_> {
+    fn reads_node_only(&self) -> bool {
+        true
+    }
+
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
         let allowed = self.preferences.listed(&node.node.name).is_some();
         (!allowed).then(|| Refusal::unresolvable("node(s) were not allowed by the APOLLO policy"))

@@ -57,6 +57,10 @@ struct CsdOnly {
 }
 
 impl Filter for CsdOnly {
+    fn reads_node_only(&self) -> bool {
+        true
+    }
+
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
         let has = node.node.storage.tiers.contains(Tier::Csd);
         (!has).then(|| Refusal::unschedulable("node(s) had no computational storage device"))

@@ -24,6 +24,7 @@ mod scheduling_gates;
 mod storage_tier_aware;
 mod taint_toleration;
 
+pub(crate) use data_locality_aware::is_local;
 pub use inter_pod_affinity::InterPodAffinity;
 pub use node_affinity::NodeAffinity;
 pub use node_resources_balanced_allocation::NodeResourcesBalancedAllocation;
@@ -31,6 +32,7 @@ pub use node_resources_fit::NodeResourcesFit;
 pub use pod_topology_spread::PodTopologySpread;
 
 use crate::framework::Plugin;
+use crate::preemption::DefaultPreemption;
 use alloc::boxed::Box;
 use args::PluginArgs;
 
@@ -55,6 +57,7 @@ type Make = fn(&PluginArgs) -> Box<dyn Plugin>;
 /// Every plugin by name.
 const REGISTRY: &[(&str, Make)] = &[
     ("DataLocalityAware", |_| Box::new(data_locality_aware::DataLocalityAware)),
+    ("DefaultPreemption", |args| Box::new(DefaultPreemption { args: args.default_preemption })),
     ("IOPatternBased", |_| Box::new(io_pattern_based::IoPatternBased)),
     ("ImageLocality", |_| Box::new(image_locality::ImageLocality)),
     ("InterPodAffinity", |args| Box::new(InterPodAffinity { args: args.inter_pod_affinity.clone() })),

@@ -82,6 +82,10 @@ struct Required<'a> {
 }
 
 impl Filter for Required<'_> {
+    fn reads_node_only(&self) -> bool {
+        true
+    }
+
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
         let node = &*node.node;
         if self.added.is_some_and(|terms| !any_term_matches(terms, &node.name, &node.labels)) {

@@ -30,6 +30,10 @@ impl Plugin for NodeName {
 struct Named<'a>(&'a Str);
 
 impl Filter for Named<'_> {
+    fn reads_node_only(&self) -> bool {
+        true
+    }
+
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
         (node.node.name != *self.0).then(|| Refusal::unresolvable("node(s) didn't match the requested node name"))
     }

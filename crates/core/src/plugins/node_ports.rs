@@ -40,6 +40,10 @@ struct FreePorts<'a> {
 }
 
 impl Filter for FreePorts<'_> {
+    fn reads_node_only(&self) -> bool {
+        true
+    }
+
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
         first_conflict(self.wanted, &node.used_ports)?;
         Some(Refusal::unschedulable("node(s) didn't have free ports for the requested pod ports"))

@@ -147,6 +147,10 @@ fn room(node: &NodeInfo) -> Room<'_> {
 }
 
 impl Filter for Request<'_> {
+    fn reads_node_only(&self) -> bool {
+        true
+    }
+
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
         let mut reasons = SmallVec::new();
         let mut code = RefusalCode::Unschedulable;

@@ -38,6 +38,10 @@ impl Plugin for NodeUnschedulable {
 struct Cordoned;
 
 impl Filter for Cordoned {
+    fn reads_node_only(&self) -> bool {
+        true
+    }
+
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
         node.node.unschedulable.then(|| Refusal::unresolvable("node(s) were unschedulable"))
     }

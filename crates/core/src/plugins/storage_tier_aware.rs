@@ -61,6 +61,10 @@ struct Strict {
 }
 
 impl Filter for Strict {
+    fn reads_node_only(&self) -> bool {
+        true
+    }
+
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
         let met = node.node.storage.tiers.iter().any(|t| t.meets(self.tier));
         (!met).then(|| Refusal::unschedulable(no_tier(self.tier)))

@@ -42,6 +42,10 @@ struct Hard<'a> {
 }
 
 impl Filter for Hard<'_> {
+    fn reads_node_only(&self) -> bool {
+        true
+    }
+
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
         first_untolerated(&node.node.taints, self.tolerations)?;
         Some(Refusal::unresolvable("node(s) had untolerated taint(s)"))

@@ -134,6 +134,12 @@ impl<'a> Place<'a> {
     }
 }
 
+/// Whether a volume is on this node and on no other.
+pub(crate) fn is_local(volume: &Volume, node: &Node, snapshot: &Snapshot) -> bool {
+    let near = volume.node_affinity.as_ref().map(|terms| affinity(terms, node, &node_keys(volume, snapshot)));
+    matches!(near, Some(Nearness::Local(_)))
+}
+
 fn affinity(terms: &[NodeSelectorTerm], node: &Node, node_keys: &[&str]) -> Nearness {
     let mut matching = terms.iter().filter(|t| t.matches(&node.name, &node.labels)).peekable();
     if matching.peek().is_none() {

@@ -1,0 +1,153 @@
+//! kube-scheduler's DefaultPreemption: whether a pod that fits nowhere would fit if pods of lower priority left a node, and which.
+//! Leaves out having them deleted: that is the engine's, and what is decided here changes nothing.
+
+mod choice;
+mod locality;
+#[cfg(test)]
+mod tests;
+mod trial;
+mod victims;
+
+pub use victims::Candidate;
+
+use crate::framework::{Attempt, ClusterEvent, Plugin, Prepared, Refusal, RefusalCode};
+use crate::plugins::args::DefaultPreemptionArgs;
+use aisched_model::pod::{Pod, PreemptionPolicy};
+use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+pub(crate) use trial::{Against, Judge, Trial, rivals};
+
+/// kube-scheduler's plugin of the same name. It neither filters nor scores: it speaks when no node is left.
+#[derive(Default)]
+pub struct DefaultPreemption {
+    /// Its arguments.
+    pub args: DefaultPreemptionArgs,
+}
+
+impl Plugin for DefaultPreemption {
+    fn name(&self) -> &'static str {
+        "DefaultPreemption"
+    }
+
+    fn prepare<'a>(&'a self, _attempt: &Attempt<'a>) -> Prepared<'a> {
+        Prepared::default()
+    }
+
+    fn preempts(&self) -> Option<DefaultPreemptionArgs> {
+        Some(self.args)
+    }
+
+    /// Never: the plugins that refused the pod know what frees them.
+    fn helps(&self, _pod: &Pod, _event: &ClusterEvent<'_>) -> bool {
+        false
+    }
+}
+
+/// What preemption makes of a pod that fits nowhere.
+pub(crate) struct Preemption {
+    /// For the end of the pod's message.
+    pub(crate) tail: String,
+    /// What becomes of its nomination.
+    pub(crate) nominate: Nominate,
+}
+
+/// What becomes of a pod's nomination.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Nominate {
+    /// It stays as it is.
+    Keep,
+    /// It is taken back, if there is one.
+    Clear,
+    /// The pod is nominated to this node, and its victims are to leave.
+    On(Candidate),
+}
+
+/// Reason given for nodes on which no pod's leaving would change anything.
+const NOT_HELPFUL: Cow<'static, str> = Cow::Borrowed("Preemption is not helpful for scheduling");
+
+/// Looks for the node where making room costs least. `verdicts` says why each node was refused.
+pub(crate) fn preempt(
+    args: DefaultPreemptionArgs,
+    attempt: &Attempt<'_>,
+    judges: &[Judge<'_>],
+    verdicts: &[Option<Against>],
+    salt: u64,
+) -> Preemption {
+    if let Some(reason) = ineligible(attempt, verdicts) {
+        return Preemption { tail: format!("preemption: {reason}"), nominate: Nominate::Keep };
+    }
+    match search(args, attempt, judges, verdicts, salt) {
+        Ok(candidate) => {
+            let (node, n) = (&candidate.node, candidate.victims.len());
+            let tail = format!("preemption: found a potential placement for pod on node {node}, preempting {n} victims");
+            Preemption { tail, nominate: Nominate::On(candidate) }
+        }
+        Err(refusals) => {
+            let mut counts: BTreeMap<Cow<'static, str>, usize> = BTreeMap::new();
+            for reason in refusals.iter().flat_map(|r| &r.reasons) {
+                *counts.entry(reason.clone()).or_default() += 1;
+            }
+            if refusals.len() < verdicts.len() {
+                *counts.entry(NOT_HELPFUL).or_default() += verdicts.len() - refusals.len();
+            }
+            let tail = format!("preemption: {}", crate::decide::summary(verdicts.len(), counts));
+            Preemption { tail, nominate: Nominate::Clear }
+        }
+    }
+}
+
+/// Why the pod may not preempt anyone now.
+fn ineligible(attempt: &Attempt<'_>, verdicts: &[Option<Against>]) -> Option<&'static str> {
+    let (pod, snapshot) = (attempt.pod, attempt.snapshot);
+    if pod.spec.preemption == PreemptionPolicy::Never {
+        return Some("not eligible due to preemptionPolicy=Never.");
+    }
+    let idx = snapshot.node_idx(snapshot.nominated.node_of(&pod.uid)?)?;
+    if code(&verdicts[idx]) == Some(RefusalCode::Unresolvable) {
+        return None; // the node that it made room on is lost to it
+    }
+    let leaves = |other: &Pod| (other.deleting && other.preempted) || snapshot.nominated.is_condemned(&other.uid);
+    let mut lower = snapshot.nodes[idx].pods.iter().filter(|p| p.pod.spec.priority < pod.spec.priority);
+    lower.any(|p| leaves(&p.pod)).then_some("not eligible due to a terminating pod on the nominated node.")
+}
+
+fn code(verdict: &Option<Against>) -> Option<RefusalCode> {
+    verdict.as_ref().map(|against| against.refusal.code)
+}
+
+/// Tries the nodes that were refused for something that pods' leaving could change, from a place that differs between attempts, until
+/// there are enough candidates; the refusals of those that were tried when there is none.
+fn search(
+    args: DefaultPreemptionArgs,
+    attempt: &Attempt<'_>,
+    judges: &[Judge<'_>],
+    verdicts: &[Option<Against>],
+    salt: u64,
+) -> Result<Candidate, Vec<Refusal>> {
+    let hopeful: Vec<usize> = (0..verdicts.len()).filter(|i| code(&verdicts[*i]) == Some(RefusalCode::Unschedulable)).collect();
+    let wanted = n_candidates(args, hopeful.len());
+    let mut trial = Trial::new(attempt, judges);
+    let (mut candidates, mut refusals) = (Vec::new(), Vec::new());
+    let start = usize::try_from(salt % (hopeful.len().max(1) as u64)).unwrap_or(0);
+    for idx in hopeful[start..].iter().chain(&hopeful[..start]) {
+        trial.enter(*idx);
+        match victims::select(&mut trial, attempt) {
+            Ok(candidate) => candidates.push(candidate),
+            Err(refusal) => refusals.push(refusal),
+        }
+        if candidates.len() >= wanted && candidates.iter().any(|c| c.n_violations == 0) {
+            break;
+        }
+    }
+    choice::best(candidates, salt, &attempt.pod.uid).ok_or(refusals)
+}
+
+/// How many candidates are enough: 10 % of the nodes, but at least 100. Example: of 5000 nodes 500, of 500 nodes 100, of 50 all.
+fn n_candidates(args: DefaultPreemptionArgs, n_nodes: usize) -> usize {
+    let number = |n: i32| usize::try_from(n).unwrap_or(0);
+    let share = n_nodes * number(args.min_candidate_nodes_percentage) / 100;
+    share.max(number(args.min_candidate_nodes_absolute)).min(n_nodes)
+}
