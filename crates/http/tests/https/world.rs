@@ -223,9 +223,6 @@ pub(crate) fn pod(namespace: &str, name: &str, scheduler: &str, node: Option<&st
         name: name.into(),
         spec: Arc::new(spec),
         node: node.map(Into::into),
-        ended: false,
-        deleting: false,
-        nominated_node: None,
-        refused: None,
+        ..Pod::default()
     })
 }
