@@ -4,6 +4,7 @@
 use crate::problem::root_cause;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use secrecy::ExposeSecret;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -69,6 +70,24 @@ pub async fn connect(options: &ClientOptions) -> Result<Clients, ClientError> {
         config.cluster_url = address(master).parse().map_err(|_| ClientError::Master(master.into()))?;
     }
     clients(config)
+}
+
+/// The bearer token of the configuration that [`connect`] would use, for whoever asks another server in the same user's name;
+/// `None` when the user has another kind of credential.
+///
+/// # Errors
+/// [`ClientError`], when a configuration cannot be used or its token's file not be read.
+pub async fn bearer_token(kubeconfig: Option<&Path>) -> Result<Option<String>, ClientError> {
+    let options = ClientOptions { kubeconfig: kubeconfig.map(Path::to_path_buf), master: None };
+    let auth = find(&options).await?.auth_info;
+    match (&auth.token, &auth.token_file) {
+        (Some(token), _) => Ok(Some(token.expose_secret().to_owned())),
+        (None, Some(file)) => match tokio::fs::read_to_string(file).await {
+            Ok(token) => Ok(Some(token.trim().to_owned())),
+            Err(error) => Err(ClientError::Kubeconfig { file: file.clone(), problem: format!("the token cannot be read: {error}") }),
+        },
+        (None, None) => Ok(None),
+    }
 }
 
 /// Makes the clients of one configuration.
@@ -154,6 +173,27 @@ mod tests {
         assert_eq!(connect_with("good", Some(GOOD), None).await, Ok("http://10.0.0.1:8080/".into()));
         assert_eq!(connect_with("master", Some(GOOD), Some("http://10.0.0.2:1")).await, Ok("http://10.0.0.2:1/".into()));
         assert!(connect_with("bad-master", Some(GOOD), Some("http://a b")).await.unwrap_err().starts_with("--master http://a b"));
+    }
+
+    #[tokio::test]
+    async fn token_is_the_users_own_or_of_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, secret) = (directory.path().join("kubeconfig"), directory.path().join("token"));
+        std::fs::write(&secret, "from-file\n").unwrap();
+        let user = |text: &str| GOOD.replace("token: secret-token", text);
+        let from_file = format!("tokenFile: {}", secret.display());
+        for (text, expected) in [
+            (GOOD.to_owned(), Some("secret-token")),
+            (user(&from_file), Some("from-file")),
+            (user(&format!("token: own, {from_file}")), Some("own")),
+            (user("username: u"), None),
+        ] {
+            std::fs::write(&file, &text).unwrap();
+            assert_eq!(bearer_token(Some(&file)).await.unwrap().as_deref(), expected, "{text}");
+        }
+        std::fs::remove_file(&secret).unwrap();
+        std::fs::write(&file, user(&from_file)).unwrap();
+        assert!(bearer_token(Some(&file)).await.unwrap_err().to_string().contains("the token cannot be read: No such file"));
     }
 
     #[tokio::test]

@@ -1,0 +1,63 @@
+//! Carries the engine's actions out: each becomes a call on an adapter, or a log line. Nothing here waits.
+//! Leaves out how the adapters do it.
+
+use super::edges::Edges;
+use crate::logging::log_decision;
+use aisched_apollo::{Outcome, PolicyRequest, ResultReport, log_line};
+use aisched_core::event::{self, Action};
+use aisched_http::AttemptResult;
+use aisched_kube::status::Refused;
+use aisched_model::Str;
+use aisched_model::labels::Labels;
+use aisched_model::pod::Pod;
+use std::time::Duration;
+
+impl Edges {
+    /// `took` is how long the engine needed to come to its actions.
+    pub(super) fn carry_out(&mut self, action: Action, took: Duration) {
+        match action {
+            Action::FetchPolicy(pod) => self.policies.request(request(&pod)),
+            Action::ForgetPolicy(uid) => self.policies.forget(&uid),
+            Action::ReportResult(report) => self.policies.report(result(report)),
+            Action::Bind { pod, node } => {
+                self.status.forget(&pod);
+                self.binder.spawn(pod, node, self.event_sender.clone());
+            }
+            Action::RecordEvent(event) => self.recorder.record(event),
+            Action::SetCondition { pod, transition, reason, message } => {
+                self.status.write(Refused { pod, transition, reason, message });
+            }
+            Action::PolicyResolved { pod, source } => {
+                self.metrics.policy_resolved(source);
+                tracing::info!("{} namespace={} pod={}", log_line(source), pod.namespace, pod.name);
+            }
+            Action::Decided(decision) => {
+                let result = if decision.node.is_some() { AttemptResult::Scheduled } else { AttemptResult::Unschedulable };
+                self.metrics.attempt(&decision.scheduler_name, result, took);
+                self.metrics.algorithm(took);
+                log_decision(&decision);
+            }
+        }
+    }
+}
+
+fn request(pod: &Pod) -> PolicyRequest {
+    let pairs = |labels: &Labels| -> Vec<(Str, Str)> { labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect() };
+    PolicyRequest {
+        uid: pod.uid.clone(),
+        namespace: pod.namespace.clone(),
+        name: pod.name.clone(),
+        labels: pairs(&pod.spec.labels),
+        annotations: pairs(&pod.spec.annotations),
+    }
+}
+
+fn result(report: event::ResultReport) -> ResultReport {
+    ResultReport {
+        request_id: report.request_id,
+        namespace: report.pod.namespace,
+        name: report.pod.name,
+        outcome: if report.success { Outcome::Bound(report.node) } else { Outcome::Failed(report.failure_reason) },
+        duration: Duration::from_millis(u64::try_from(report.duration_ms).unwrap_or_default()),
+    }
+}

@@ -1,0 +1,97 @@
+//! The HTTPS edge of `run`: health for everyone, metrics and the API for callers whom the API server authorises.
+//! Leaves out routes and answers: those are `aisched-http`'s.
+
+use crate::flags::RunArgs;
+use aisched_apollo::{PolicyClient, Stats};
+use aisched_http::{Access, Allowed, AuthError, Authorizer, Backend, CertificateSource, Metrics, Options, Query};
+use aisched_kube::authorize::{ReviewOptions, Reviewer, Verdict};
+use aisched_kube::client::Clients;
+use aisched_kube::events::Recorder;
+use anyhow::Result;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::mpsc::Sender;
+use tracing_appender::non_blocking::ErrorCounter;
+
+/// What others count and a scrape shows.
+pub(super) struct Counted {
+    pub(super) policies: PolicyClient,
+    pub(super) recorder: Recorder,
+    pub(super) dropped_lines: ErrorCounter,
+}
+
+/// Serves until the process ends; port 0 serves nothing.
+pub(super) async fn serve(
+    args: &RunArgs,
+    queries: Sender<Query>,
+    metrics: Arc<Metrics>,
+    clients: &Clients,
+    counted: Counted,
+) -> Result<()> {
+    if args.secure_port == 0 {
+        return Ok(());
+    }
+    let certificate = match (&args.tls_cert_file, &args.tls_private_key_file) {
+        (Some(cert), Some(key)) => CertificateSource::Files { cert: cert.clone(), key: key.clone() },
+        _ => CertificateSource::SelfSigned { dir: args.cert_dir.clone() },
+    };
+    let options = Options::new(SocketAddr::new(args.bind_address, args.secure_port), certificate);
+    let backend = Backend {
+        queries,
+        metrics,
+        authorizer: Arc::new(Reviews(Reviewer::new(clients.calls.clone(), ReviewOptions::default()))),
+        before_scrape: Some(Arc::new(move |metrics: &Metrics| counted.show(metrics))),
+    };
+    let server = aisched_http::serve(options, backend, std::future::pending()).await?;
+    tracing::info!(address = %server.address(), "serving HTTPS");
+    Ok(())
+}
+
+impl Counted {
+    fn show(&self, metrics: &Metrics) {
+        let calls = self.policies.stats().calls;
+        for (result, n) in [
+            ("policy", calls.policies),
+            ("empty", calls.empty),
+            ("other_pod", calls.other_pod),
+            ("deadline", calls.deadline),
+            ("failed", calls.failed),
+            ("breaker_open", calls.not_made_breaker),
+            ("overflow", calls.not_made_overflow),
+        ] {
+            metrics.set_apollo_requests(result, n);
+        }
+        metrics.set_events_dropped(self.recorder.dropped());
+        metrics.set_log_lines_dropped(u64::try_from(self.dropped_lines.dropped_lines()).unwrap_or(u64::MAX));
+    }
+}
+
+/// The policy client's state, as the API shows it.
+pub(super) fn apollo_view(stats: &Stats) -> serde_json::Value {
+    json!({
+        "breaker": stats.breaker.as_str(),
+        "cached": stats.n_cached,
+        "inFlight": stats.n_in_flight,
+        "waiting": stats.n_waiting,
+        "calls": {"policies": stats.calls.policies, "empty": stats.calls.empty, "deadline": stats.calls.deadline, "failed": stats.calls.failed},
+        "sources": {"success": stats.sources.success, "cache": stats.sources.cache, "fallback": stats.sources.fallback},
+        "reports": {"accepted": stats.reports.accepted, "rejected": stats.reports.rejected, "failed": stats.reports.failed},
+    })
+}
+
+/// Puts callers before the API server.
+struct Reviews(Reviewer);
+
+impl Authorizer for Reviews {
+    fn allowed<'a>(&'a self, token: Option<&'a str>, verb: &'a str, path: &'a str) -> Allowed<'a> {
+        Box::pin(async move {
+            match self.0.allowed(token, verb, path).await {
+                Ok(Verdict::Allowed) => Ok(Access::Allowed),
+                Ok(Verdict::Unauthenticated) => Ok(Access::Unauthenticated),
+                Ok(Verdict::Forbidden) => Ok(Access::Forbidden),
+                Err(error) => Err(AuthError(Box::new(error))),
+            }
+        })
+    }
+}

@@ -1,0 +1,224 @@
+//! `simulate`: places the pods of manifests on a virtual cluster with the production engine, and prints where each went and why.
+//! Leaves out reading objects (`aisched-kube`) and the virtual cluster (`aisched-sim`).
+
+use crate::explain::view::DecisionView;
+use crate::explain::{pod, pods};
+use crate::tables::{Output, Style, print, yaml};
+use aisched_core::decision::Decision;
+use aisched_kube::crd::{AIStorageConfig, to_config};
+use aisched_kube::documents::{Object, parse_documents};
+use aisched_model::config::Config;
+use aisched_sim::{Options, Rest, Scenario, Simulation};
+use anyhow::{Context, Result};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Arguments of `simulate`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    after_help = "The files hold what `kubectl get -o yaml` writes, or what you write by hand: Nodes and Pods, and where they matter \
+        PersistentVolumeClaims, PersistentVolumes, StorageClasses, CSINodes, Namespaces, and an AIStorageConfig. Pods that have a \
+        node take up its room; the others are placed by priority, then in the order of the files. There is no policy service: pods \
+        are placed by what they say of themselves. The same files and seed always give the same result.\n\n\
+        Examples:\n  \
+        ai-storage-scheduler simulate nodes.yaml pods.yaml                 where each pod goes\n  \
+        ai-storage-scheduler simulate cluster.yaml --explain               and why, score by score\n  \
+        ai-storage-scheduler simulate cluster.yaml --output json | jq .node\n  \
+        kubectl get nodes,pods -A -o yaml | ai-storage-scheduler simulate - new-pod.yaml    on the cluster that you have\n\n\
+        Exit code: 0 when everything was decided, even when pods wait; 1 when a file cannot be used; 2 for wrong usage."
+)]
+pub(crate) struct SimulateArgs {
+    /// YAML or JSON files, several documents each; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// How it is printed; json is one decision a line with every node, in the order of the decisions
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+    /// Below the table, explain each decision: filters, scores, components and what they were read from
+    #[arg(long)]
+    explain: bool,
+    /// Only pods whose spec.schedulerName is this are placed
+    #[arg(long, default_value = "ai-storage-scheduler", value_name = "NAME", conflicts_with = "all_pods")]
+    scheduler_name: String,
+    /// Place the pods of every scheduler
+    #[arg(long)]
+    all_pods: bool,
+    /// Decides between nodes of equal total; another seed, another choice
+    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+    seed: u64,
+}
+
+/// Simulates and prints.
+pub(crate) fn run(args: &SimulateArgs) -> Result<ExitCode> {
+    simulate(args, Style::of_stdout(), &mut print, &mut |line| eprintln!("{line}"))
+}
+
+/// Simulates; `out` gives `false` when nobody reads any longer, `note` takes what is not the result.
+fn simulate(args: &SimulateArgs, style: Style, out: &mut dyn FnMut(&str) -> Result<bool>, note: &mut dyn FnMut(&str)) -> Result<ExitCode> {
+    let Some(scenario) = load(&args.files, note) else { return Ok(ExitCode::FAILURE) };
+    let mut simulation = Simulation::new(scenario, &args.options());
+    match args.output {
+        Output::Table => {
+            let mut decisions = Latest::default();
+            while let Some(decision) = simulation.next_decision() {
+                decisions.set(view(&json(&decision)?)?);
+            }
+            let rest = simulation.rest();
+            for decision in &rest.held_back {
+                decisions.set(view(&json(decision)?)?);
+            }
+            out(&people(&decisions.in_order, &rest, args.explain, style))?;
+            report(&rest, note);
+        }
+        Output::Json | Output::Yaml => {
+            let mut write = |decision: &Decision| out(&line(decision, args.output)?);
+            while let Some(decision) = simulation.next_decision() {
+                if !write(&decision)? {
+                    return Ok(ExitCode::SUCCESS);
+                }
+            }
+            let rest = simulation.rest();
+            for decision in &rest.held_back {
+                write(decision)?;
+            }
+            report(&rest, note);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl SimulateArgs {
+    fn options(&self) -> Options {
+        // A table without explanations needs the chosen node and the runner-up only.
+        let report_nodes = if self.output == Output::Table && !self.explain { 2 } else { usize::MAX };
+        Options { scheduler_name: self.scheduler_name.as_str().into(), all_pods: self.all_pods, seed: self.seed, report_nodes }
+    }
+}
+
+/// Reads all files; `None` when any of them has a fault, after every fault has been named.
+fn load(files: &[PathBuf], note: &mut dyn FnMut(&str)) -> Option<Scenario> {
+    let mut loader = Loader::default();
+    for path in files {
+        let shown = if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() };
+        match crate::files::read(path).map(|text| parse_documents(&text, &shown)) {
+            Ok(Ok(objects)) => objects.into_iter().for_each(|object| loader.object(object, &shown)),
+            Ok(Err(faults)) => loader.faults.extend(faults.iter().map(ToString::to_string)),
+            Err(error) => loader.faults.push(format!("{error:#}")),
+        }
+    }
+    for fault in &loader.faults {
+        note(fault);
+    }
+    if !loader.ignored.is_empty() {
+        let ignored: Vec<String> = loader.ignored.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+        note(&format!("note: not used, because it does not bear on placement here: {}", ignored.join(", ")));
+    }
+    loader.faults.is_empty().then_some(loader.scenario)
+}
+
+#[derive(Default)]
+struct Loader {
+    scenario: Scenario,
+    /// The configuration's file.
+    config: Option<String>,
+    faults: Vec<String>,
+    /// Objects of kinds that are not used, counted by kind.
+    ignored: BTreeMap<String, usize>,
+}
+
+impl Loader {
+    fn object(&mut self, object: Object, file: &str) {
+        match object {
+            Object::Config(config) => self.config(&config, file),
+            Object::Ignored(kind, _) => *self.ignored.entry(kind).or_default() += 1,
+            other => other.into_event().into_iter().for_each(|event| self.scenario.add(event)),
+        }
+    }
+
+    fn config(&mut self, object: &AIStorageConfig, file: &str) {
+        if let Some(first) = &self.config {
+            self.faults.push(format!("{file}: a second AIStorageConfig, the first being in {first}: expected one at most"));
+            return;
+        }
+        self.config = Some(file.to_owned());
+        match to_config(object) {
+            Ok(config) => self.scenario.config = Config { generation: 1, ..config },
+            Err(faults) => self.faults.extend(faults.iter().map(|fault| format!("{file}: AIStorageConfig: {fault}"))),
+        }
+    }
+}
+
+/// The latest decision on each pod, in the order of the first ones.
+#[derive(Default)]
+struct Latest {
+    in_order: Vec<DecisionView>,
+    positions: BTreeMap<String, usize>,
+}
+
+impl Latest {
+    fn set(&mut self, decision: DecisionView) {
+        match self.positions.get(&decision.pod) {
+            Some(at) => self.in_order[*at] = decision,
+            None => {
+                self.positions.insert(decision.pod.clone(), self.in_order.len());
+                self.in_order.push(decision);
+            }
+        }
+    }
+}
+
+fn json(decision: &Decision) -> Result<String> {
+    serde_json::to_string(decision).context("the decision cannot be written as JSON")
+}
+
+fn view(json: &str) -> Result<DecisionView> {
+    serde_json::from_str(json).context("the decision cannot be read back")
+}
+
+fn line(decision: &Decision, output: Output) -> Result<String> {
+    let json = json(decision)?;
+    Ok(if output == Output::Yaml { format!("---\n{}", yaml(&json)?) } else { format!("{json}\n") })
+}
+
+/// The table, the explanations if they are wanted, the sum.
+fn people(decisions: &[DecisionView], rest: &Rest, explain: bool, style: Style) -> String {
+    let tiers = |node: &aisched_model::node::NodeInfo| {
+        let tiers: Vec<&str> = node.node.storage.tiers.iter().map(aisched_model::workload::Tier::as_str).collect();
+        (node.node.name.to_string(), tiers.join(","))
+    };
+    let tiers = rest.snapshot.nodes.iter().map(|node| tiers(node)).collect();
+    if decisions.is_empty() {
+        return "There is no pod to place.\n".into();
+    }
+    let mut text = pods::table(decisions, &tiers, None, style);
+    text.push('\n');
+    for decision in decisions.iter().filter(|_| explain) {
+        text.push_str(&pod::explain(decision, style));
+        text.push('\n');
+    }
+    let waiting = decisions.iter().filter(|d| d.node.is_none()).count();
+    let placed = decisions.len() - waiting;
+    let pods = if decisions.len() == 1 { "pod" } else { "pods" };
+    text.push_str(&format!("{placed} of {} {pods} placed", decisions.len()));
+    text.push_str(&if waiting > 0 { format!(", {waiting} waiting") } else { String::new() });
+    text.push_str(&if rest.now > 0 { format!(", after {} s of virtual time.\n", seconds(rest.now)) } else { ".\n".into() });
+    text
+}
+
+fn seconds(ms: u64) -> String {
+    if ms % 1000 == 0 { (ms / 1000).to_string() } else { format!("{}.{:03}", ms / 1000, ms % 1000) }
+}
+
+/// What was left out or could not be used.
+fn report(rest: &Rest, note: &mut dyn FnMut(&str)) {
+    for text in &rest.notes {
+        note(&format!("note: {text}"));
+    }
+    for left in &rest.left {
+        note(&format!("note: pod {} is not placed: it is {}", left.pod, left.why));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! The examples as golden files, the shape of the JSON, and what bad input says.
+//! Set AISCHED_BLESS=1 to write the golden files anew, and read the difference before committing it.
+
+use super::{Loader, SimulateArgs, load, simulate};
+use crate::tables::Style;
+use aisched_sim::checker::Checker;
+use aisched_sim::{Options, Simulation};
+use clap::Parser;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: SimulateArgs,
+}
+
+/// What a command line gives: standard output, what is noted beside it, whether it succeeded.
+fn run(words: &[&str]) -> (String, String, bool) {
+    let cli = Cli::try_parse_from(["simulate"].iter().chain(words)).unwrap_or_else(|e| panic!("{e}"));
+    let (mut text, mut notes) = (String::new(), String::new());
+    let mut out = |part: &str| {
+        text.push_str(part);
+        Ok(true)
+    };
+    let code = simulate(&cli.args, Style::default(), &mut out, &mut |line| notes.push_str(&format!("{line}\n"))).unwrap();
+    (text, notes, code == ExitCode::SUCCESS)
+}
+
+/// Runs on files made of these texts, whose names begin with `0.yaml`.
+fn run_on(texts: &[&str], words: &[&str]) -> (String, String, bool) {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = texts.iter().enumerate().map(|(i, text)| {
+        let path = dir.path().join(format!("{i}.yaml"));
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    });
+    let paths: Vec<String> = paths.collect();
+    let (text, notes, done) = run(&words.iter().copied().chain(paths.iter().map(String::as_str)).collect::<Vec<_>>());
+    (text, notes.replace(&format!("{}/", dir.path().display()), ""), done)
+}
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/simulate")
+}
+
+/// Compares with the golden file beside the example.
+fn is_golden(name: &str) {
+    let file = examples().join(format!("{name}.yaml"));
+    let (text, notes, done) = run(&[&file.display().to_string(), "--explain"]);
+    assert!(done, "{notes}");
+    let golden = examples().join(format!("{name}.expected.txt"));
+    let found = format!("{text}{notes}");
+    if std::env::var_os("AISCHED_BLESS").is_some() {
+        std::fs::write(&golden, &found).unwrap();
+    }
+    assert_eq!(found, std::fs::read_to_string(&golden).unwrap(), "{} differs; see the top of this file", golden.display());
+}
+
+#[test]
+fn preprocessing_pod_of_the_guide_goes_where_the_example_says() {
+    is_golden("preprocessing-on-four-tiers");
+}
+
+#[test]
+fn gpu_pods_go_where_the_example_says() {
+    is_golden("gpus-and-affinity");
+}
+
+#[test]
+fn every_decision_of_the_examples_passes_the_checker() {
+    let mut n_decisions = 0;
+    for entry in std::fs::read_dir(examples()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "yaml") {
+            let scenario = load(std::slice::from_ref(&path), &mut |_| ()).unwrap();
+            let mut checker = Checker::new(&scenario);
+            let mut simulation = Simulation::new(scenario, &Options::default());
+            while let Some(decision) = simulation.next_decision() {
+                assert_eq!(checker.check(&decision), Ok(()), "{}", path.display());
+                n_decisions += 1;
+            }
+        }
+    }
+    assert!(n_decisions >= 6, "{n_decisions}");
+}
+
+/// The decisions of the example with GPUs, one object a line.
+fn json_lines() -> Vec<Value> {
+    let file = examples().join("gpus-and-affinity.yaml").display().to_string();
+    run(&[&file, "--output", "json"]).0.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn has_keys(value: &Value, keys: &[&str]) {
+    for key in keys {
+        assert!(value.get(key).is_some(), "no {key} in {value}");
+    }
+}
+
+#[test]
+fn json_has_the_published_fields_for_every_node() {
+    let decisions = json_lines();
+    let names: Vec<&str> = decisions.iter().map(|d| d["pod"].as_str().unwrap()).collect();
+    let expected = ["metrics", "trainer", "reader-1", "reader-2", "giant", "metrics"].map(|name| format!("default/{name}"));
+    assert_eq!(names, expected);
+    for decision in &decisions {
+        has_keys(decision, &["pod", "node", "message", "policy", "profile", "nodes"]);
+        has_keys(&decision["policy"], &["source", "requestId"]);
+        assert_eq!(decision["node"].is_null(), decision["message"].is_string(), "{decision}");
+        assert_eq!(decision["nodes"].as_array().unwrap().len(), 5);
+        for node in decision["nodes"].as_array().unwrap() {
+            has_keys(node, &["node", "feasible", "reasons", "total", "plugins"]);
+            assert_eq!(node["feasible"] == Value::Bool(true), node["total"].is_number(), "{node}");
+            node["reasons"].as_array().unwrap().iter().for_each(|reason| has_keys(reason, &["plugin", "message"]));
+            node["plugins"].as_array().unwrap().iter().for_each(|p| has_keys(p, &["name", "weight", "score", "skipped", "components"]));
+        }
+    }
+    assert_eq!(decisions[1]["profile"]["stage"], serde_json::json!({"value": "training", "source": "pod"}));
+    assert_eq!(decisions[1]["profile"]["ioPattern"], serde_json::json!({"value": "random", "source": "pod"}));
+    assert_eq!(decisions[4]["message"], "0/5 nodes are available: 1 node(s) were unschedulable, 4 Insufficient nvidia.com/gpu.");
+}
+
+#[test]
+fn components_bear_their_published_names_and_totals_are_their_sum() {
+    let decisions = json_lines();
+    let best = &decisions[1]["nodes"][0];
+    let plugins = best["plugins"].as_array().unwrap();
+    for (name, components) in [
+        ("DataLocalityAware", vec!["apollo", "pvcLocality", "cache", "topology"]),
+        ("StorageTierAware", vec!["ioPattern", "pipelineStage", "performance", "capacity"]),
+    ] {
+        let plugin = plugins.iter().find(|p| p["name"] == name).unwrap();
+        let found = plugin["components"].as_object().unwrap();
+        assert_eq!(found.len(), components.len(), "{plugin}");
+        components.iter().for_each(|component| assert!(found[*component].is_i64(), "{component} in {plugin}"));
+        assert_eq!(found.values().map(|v| v.as_i64().unwrap()).sum::<i64>(), plugin["score"].as_i64().unwrap());
+    }
+    let sum: f64 = plugins.iter().map(|p| p["weight"].as_f64().unwrap() * p["score"].as_f64().unwrap()).sum();
+    assert!((sum - best["total"].as_f64().unwrap()).abs() < 0.001, "{sum} is not {}", best["total"]);
+}
+
+const NODE: &str = "{apiVersion: v1, kind: Node, metadata: {name: n}, status: {capacity: {cpu: 1, memory: 1Gi, pods: 9}}}";
+
+fn pod(name: &str, more: &str) -> String {
+    format!("{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{schedulerName: ai-storage-scheduler, {more} containers: [{{name: c}}]}}}}")
+}
+
+#[test]
+fn yaml_output_is_a_document_a_decision() {
+    let (text, _, done) = run_on(&[NODE, &pod("p", ""), &pod("q", "")], &["-o", "yaml"]);
+    assert!(done);
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    assert_eq!(documents.iter().map(|d| d["pod"].as_str().unwrap()).collect::<Vec<_>>(), ["default/p", "default/q"]);
+}
+
+#[test]
+fn every_fault_of_every_file_is_named() {
+    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: n}\nstatus:\n  capacity: {cpu: lots, pods: 1}\n";
+    let config = "apiVersion: ai-storage.keti/v1\nkind: AIStorageConfig\nmetadata: {name: default}\nspec:\n  ioAccounting: perhaps\n";
+    let (text, notes, done) = run_on(&[node, config, "a: ["], &["/none"]);
+    assert_eq!((text.as_str(), done), ("", false));
+    for expected in ["cannot read /none: No such file", "0.yaml:5: Node n: ", "\"lots\": expected", "1.yaml:5: ", "ioAccounting", "2.yaml:1: expected YAML"] {
+        assert!(notes.contains(expected), "{expected:?} is not in:\n{notes}");
+    }
+}
+
+#[test]
+fn configuration_among_the_files_is_in_force_and_there_is_one_at_most() {
+    let config = |weight: u8| {
+        format!(
+            "apiVersion: ai-storage.keti/v1\nkind: AIStorageConfig\nmetadata: {{name: default}}\nspec: {{plugins: {{storageTierAware: {{weight: {weight}}}}}}}\n"
+        )
+    };
+    let training = "{apiVersion: v1, kind: Pod, metadata: {name: p, labels: {stage: training}}, spec: {schedulerName: ai-storage-scheduler, containers: [{name: c}]}}";
+    let (text, _, _) = run_on(&[NODE, training, &config(7)], &["-o", "json"]);
+    let decision: Value = serde_json::from_str(&text).unwrap();
+    let plugins = decision["nodes"][0]["plugins"].as_array().unwrap();
+    assert_eq!(plugins.iter().find(|p| p["name"] == "StorageTierAware").unwrap()["weight"], 7);
+    let (_, notes, done) = run_on(&[&config(1), &config(2)], &[]);
+    assert_eq!((notes.as_str(), done), ("1.yaml: a second AIStorageConfig, the first being in 0.yaml: expected one at most\n", false));
+}
+
+#[test]
+fn waiting_gated_and_foreign_pods_are_all_told_of() {
+    let (text, notes, done) = run_on(
+        &[
+            NODE,
+            &pod("fits", ""),
+            &pod("picky", "nodeSelector: {a: b},"),
+            &pod("held", "schedulingGates: [{name: later}],"),
+            "{apiVersion: v1, kind: Pod, metadata: {name: web}, spec: {containers: [{name: c}]}}",
+            "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d}}",
+        ],
+        &[],
+    );
+    assert!(done, "pods that wait are no failure");
+    assert!(text.contains("default/fits    n      -"), "{text}");
+    assert!(text.contains("default/picky   -      -          -   waits: 0/1 nodes are available: 1 node(s) didn't match"), "{text}");
+    assert!(text.contains("default/held    -      -          -   waits: ") && text.contains("later"), "{text}");
+    assert!(text.ends_with("\n1 of 3 pods placed, 2 waiting.\n"), "{text}");
+    assert!(notes.contains("note: pod default/web is not placed: it is left to scheduler \"default-scheduler\"\n"), "{notes}");
+    assert!(notes.contains("1 Deployment"), "{notes}");
+    assert!(run_on(&[NODE, &pod("p", "")], &["--scheduler-name", "other"]).1.contains("left to scheduler \"ai-storage-scheduler\""));
+    assert!(run_on(&[NODE, "{kind: Pod, metadata: {name: web}, spec: {containers: [{name: c}]}}"], &["--all-pods"]).0.contains("1 of 1 pod placed"));
+}
+
+#[test]
+fn files_without_pods_or_nodes_are_answered_plainly() {
+    assert_eq!(run_on(&[NODE], &[]), ("There is no pod to place.\n".into(), String::new(), true));
+    assert!(run_on(&[&pod("p", "")], &[]).0.contains("waits: no nodes available to schedule pods"));
+}
+
+#[test]
+fn writing_stops_when_nobody_reads() {
+    let file = examples().join("gpus-and-affinity.yaml").display().to_string();
+    let cli = Cli::try_parse_from(["simulate", &file, "-o", "json"]).unwrap();
+    let mut n_lines = 0;
+    let mut out = |_: &str| {
+        n_lines += 1;
+        Ok(false)
+    };
+    simulate(&cli.args, Style::default(), &mut out, &mut |_| ()).unwrap();
+    assert_eq!(n_lines, 1);
+}
+
+#[test]
+fn ignored_kinds_are_counted() {
+    let mut loader = Loader::default();
+    for name in ["a", "b"] {
+        loader.object(aisched_kube::documents::Object::Ignored("Secret".into(), name.into()), "f");
+    }
+    assert_eq!(loader.ignored.into_iter().collect::<Vec<_>>(), [("Secret".to_owned(), 2)]);
+}
