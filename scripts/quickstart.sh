@@ -191,7 +191,7 @@ start_scheduler() {
   until_true 15 "$dir/policy-server.log" "the policy server did not come up" listens "$policy_port"
   scheduler_kubeconfig
   background scheduler env APOLLO_ENDPOINT="127.0.0.1:$policy_port" "$SCHEDULER" run --kubeconfig "$dir/scheduler.kubeconfig" \
-    --bind-address 127.0.0.1 --secure-port "$port" --config-namespace "$NAMESPACE"
+    --bind-address 127.0.0.1 --secure-port "$port" --cert-dir "$dir" --config-namespace "$NAMESPACE"
   until_true 30 "$dir/scheduler.log" "the scheduler did not become ready" \
     "$KUBECTL" --kubeconfig "$dir/scheduler.kubeconfig" --server "https://127.0.0.1:$port" --insecure-skip-tls-verify get --raw /readyz
 }
@@ -221,7 +221,9 @@ place_pods() {
   done
 }
 
-explain() { "$SCHEDULER" explain pods -n default --server "https://127.0.0.1:$port"; }
+explain() {
+  "$SCHEDULER" explain pods -n default --server "https://127.0.0.1:$port" --certificate-authority "$dir/ai-storage-scheduler.crt"
+}
 
 show() {
   printf '\n'
@@ -260,7 +262,7 @@ Everything is left running, in $dir:
 
   export KUBECONFIG=$KUBECONFIG PATH=$dir/bin:\$PATH
   kubectl get pods -o wide
-  $SCHEDULER explain pod test-gpu-pod --server https://127.0.0.1:$port
+  $SCHEDULER explain pod test-gpu-pod --server https://127.0.0.1:$port --certificate-authority $dir/ai-storage-scheduler.crt
   grep -E '\[ScoreMap\]|\[score\]' $dir/scheduler.log
 
 Stop it with:
