@@ -44,7 +44,7 @@ enum Command {
     /// Schedule pods (the default)
     Run(Box<flags::RunArgs>),
     /// Say why pods are where they are, or why they wait, and what nodes offer; asks the running scheduler
-    Explain(explain::ExplainArgs),
+    Explain(Box<explain::ExplainArgs>),
     /// Place pods from manifests on a virtual cluster, with the scheduler's own engine; no cluster is needed
     Simulate(simulate::SimulateArgs),
     /// Serve the APOLLO policy service from a file of rules, for development and tests
@@ -91,7 +91,7 @@ fn execute(cli: Cli, warnings: Vec<String>) -> anyhow::Result<ExitCode> {
     match cli.command {
         None => schedule(cli.run, warnings),
         Some(Command::Run(args)) => schedule(*args, warnings),
-        Some(Command::Explain(args)) => runtime()?.block_on(explain::run(args)),
+        Some(Command::Explain(args)) => runtime()?.block_on(explain::run(*args)),
         Some(Command::Simulate(args)) => simulate::run(&args),
         Some(Command::PolicyServer(args)) => runtime()?.block_on(policy_server::run(args)),
         Some(Command::Crd) => {

@@ -13,6 +13,10 @@ use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How often a long simulation says how far it is.
+const SAY_SO: Duration = Duration::from_secs(2);
 
 /// Arguments of `simulate`.
 #[derive(Clone, Debug, clap::Args)]
@@ -49,42 +53,55 @@ pub(crate) struct SimulateArgs {
     seed: u64,
 }
 
-/// Simulates and prints.
-pub(crate) fn run(args: &SimulateArgs) -> Result<ExitCode> {
-    simulate(args, Style::of_stdout(), &mut print, &mut |line| eprintln!("{line}"))
+/// Where the result goes, and what is said beside it.
+struct Console<'a> {
+    /// The result; `false` when nobody reads any longer.
+    out: &'a mut dyn FnMut(&str) -> Result<bool>,
+    /// Faults and notes, a line each.
+    note: &'a mut dyn FnMut(&str),
+    /// Told of every decision, by its number.
+    tick: &'a mut dyn FnMut(usize),
 }
 
-/// Simulates; `out` gives `false` when nobody reads any longer, `note` takes what is not the result.
-fn simulate(args: &SimulateArgs, style: Style, out: &mut dyn FnMut(&str) -> Result<bool>, note: &mut dyn FnMut(&str)) -> Result<ExitCode> {
-    let Some(scenario) = load(&args.files, note) else { return Ok(ExitCode::FAILURE) };
-    let mut simulation = Simulation::new(scenario, &args.options());
-    match args.output {
-        Output::Table => {
-            let mut decisions = Latest::default();
-            while let Some(decision) = simulation.next_decision() {
-                decisions.set(view(&json(&decision)?)?);
-            }
-            let rest = simulation.rest();
-            for decision in &rest.held_back {
-                decisions.set(view(&json(decision)?)?);
-            }
-            out(&people(&decisions.in_order, &rest, args.explain, style))?;
-            report(&rest, note);
+/// Simulates and prints.
+pub(crate) fn run(args: &SimulateArgs) -> Result<ExitCode> {
+    let mut said = Instant::now();
+    let mut tick = |n_decisions: usize| {
+        if said.elapsed() >= SAY_SO {
+            said = Instant::now();
+            eprintln!("… {n_decisions} decisions");
         }
-        Output::Json | Output::Yaml => {
-            let mut write = |decision: &Decision| out(&line(decision, args.output)?);
-            while let Some(decision) = simulation.next_decision() {
-                if !write(&decision)? {
-                    return Ok(ExitCode::SUCCESS);
-                }
-            }
-            let rest = simulation.rest();
-            for decision in &rest.held_back {
-                write(decision)?;
-            }
-            report(&rest, note);
+    };
+    simulate(args, Style::of_stdout(), Console { out: &mut print, note: &mut |line| eprintln!("{line}"), tick: &mut tick })
+}
+
+fn simulate(args: &SimulateArgs, style: Style, console: Console<'_>) -> Result<ExitCode> {
+    let Some(scenario) = load(&args.files, console.note) else { return Ok(ExitCode::FAILURE) };
+    let mut simulation = Simulation::new(scenario, &args.options());
+    let mut latest = Latest::default();
+    let mut take = |decision: &Decision| match args.output {
+        Output::Table => {
+            latest.set(view(&json(decision)?)?);
+            Ok(true)
+        }
+        Output::Json | Output::Yaml => (console.out)(&line(decision, args.output)?),
+    };
+    let mut n_decisions = 0;
+    while let Some(decision) = simulation.next_decision() {
+        n_decisions += 1;
+        (console.tick)(n_decisions);
+        if !take(&decision)? {
+            return Ok(ExitCode::SUCCESS);
         }
     }
+    let rest = simulation.rest();
+    for decision in &rest.held_back {
+        take(decision)?;
+    }
+    if args.output == Output::Table {
+        (console.out)(&people(&latest.in_order, &rest, args.explain, style))?;
+    }
+    report(&rest, console.note);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -207,7 +224,7 @@ fn people(decisions: &[DecisionView], rest: &Rest, explain: bool, style: Style) 
 }
 
 fn seconds(ms: u64) -> String {
-    if ms % 1000 == 0 { (ms / 1000).to_string() } else { format!("{}.{:03}", ms / 1000, ms % 1000) }
+    if ms.is_multiple_of(1000) { (ms / 1000).to_string() } else { format!("{}.{:03}", ms / 1000, ms % 1000) }
 }
 
 /// What was left out or could not be used.

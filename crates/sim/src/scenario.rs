@@ -33,7 +33,7 @@ impl Scenario {
             Event::PodSet(pod) => Event::PodSet(self.with_own_uid(pod)),
             other => other,
         };
-        let Some(key) = key(&object) else { return };
+        let Some(key) = key(&object) else { return self.objects.push(object) };
         match self.positions.get(&key) {
             Some(at) => {
                 self.notes.push(format!("{} is there more than once; the last one counts", shown(&key)));
@@ -79,7 +79,7 @@ impl Scenario {
     }
 }
 
-/// What makes an object the same object. Events that tell of no object have no place in a scenario.
+/// What makes an object the same object; of kinds that people do not write by hand the engine itself takes the last.
 fn key(object: &Event) -> Option<(&'static str, Str, Str)> {
     let none = Str::default;
     Some(match object {

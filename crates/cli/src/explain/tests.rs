@@ -95,8 +95,11 @@ fn placed_pod_is_explained_from_verdict_to_sources() {
         [("DataLocalityAware", 3, [20, 5], Some(("cache", [20, 5]))), ("StorageTierAware", 3, [40, 40], Some(("ioPattern", [40, 40])))];
     let mut view = decision(&rows, 2);
     view.n_nodes = 30;
-    view.nodes.push(serde_json::from_value(serde_json::json!({"node": "c", "feasible": false, "total": null, "plugins": [],
-        "reasons": [{"plugin": "NodeResourcesFit", "message": "Insufficient cpu", "detail": "requested 9, free 1"}]})).unwrap());
+    view.nodes.push(
+        serde_json::from_value(serde_json::json!({"node": "c", "feasible": false, "total": null, "plugins": [],
+        "reasons": [{"plugin": "NodeResourcesFit", "message": "Insufficient cpu", "detail": "requested 9, free 1"}]}))
+        .unwrap(),
+    );
     let expected = "\
 default/p is on a: total 180, 2 of 30 nodes would do
 Ahead of b by 45, most by DataLocalityAware.cache +45

@@ -1,7 +1,7 @@
 //! The examples as golden files, the shape of the JSON, and what bad input says.
 //! Set AISCHED_BLESS=1 to write the golden files anew, and read the difference before committing it.
 
-use super::{Loader, SimulateArgs, load, simulate};
+use super::{Console, Loader, SimulateArgs, load, simulate};
 use crate::tables::Style;
 use aisched_sim::checker::Checker;
 use aisched_sim::{Options, Simulation};
@@ -24,7 +24,8 @@ fn run(words: &[&str]) -> (String, String, bool) {
         text.push_str(part);
         Ok(true)
     };
-    let code = simulate(&cli.args, Style::default(), &mut out, &mut |line| notes.push_str(&format!("{line}\n"))).unwrap();
+    let mut note = |line: &str| notes.push_str(&format!("{line}\n"));
+    let code = simulate(&cli.args, Style::default(), Console { out: &mut out, note: &mut note, tick: &mut |_| () }).unwrap();
     (text, notes, code == ExitCode::SUCCESS)
 }
 
@@ -55,7 +56,11 @@ fn is_golden(name: &str) {
     if std::env::var_os("AISCHED_BLESS").is_some() {
         std::fs::write(&golden, &found).unwrap();
     }
-    assert_eq!(found, std::fs::read_to_string(&golden).unwrap(), "{} differs; see the top of this file", golden.display());
+    let expected = std::fs::read_to_string(&golden).unwrap();
+    for (i, (found, expected)) in found.lines().zip(expected.lines()).enumerate() {
+        assert_eq!(found, expected, "{}:{} differs; see the top of this file", golden.display(), i + 1);
+    }
+    assert_eq!(found.len(), expected.len(), "{} is longer or shorter", golden.display());
 }
 
 #[test]
@@ -118,7 +123,11 @@ fn json_has_the_published_fields_for_every_node() {
     }
     assert_eq!(decisions[1]["profile"]["stage"], serde_json::json!({"value": "training", "source": "pod"}));
     assert_eq!(decisions[1]["profile"]["ioPattern"], serde_json::json!({"value": "random", "source": "pod"}));
-    assert_eq!(decisions[4]["message"], "0/5 nodes are available: 1 node(s) were unschedulable, 4 Insufficient nvidia.com/gpu.");
+    let message = decisions[4]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("0/5 nodes are available: 1 node(s) were unschedulable, 4 Insufficient nvidia.com/gpu. preemption: "),
+        "{message}"
+    );
 }
 
 #[test]
@@ -143,7 +152,9 @@ fn components_bear_their_published_names_and_totals_are_their_sum() {
 const NODE: &str = "{apiVersion: v1, kind: Node, metadata: {name: n}, status: {capacity: {cpu: 1, memory: 1Gi, pods: 9}}}";
 
 fn pod(name: &str, more: &str) -> String {
-    format!("{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{schedulerName: ai-storage-scheduler, {more} containers: [{{name: c}}]}}}}")
+    format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{schedulerName: ai-storage-scheduler, {more} containers: [{{name: c}}]}}}}"
+    )
 }
 
 #[test]
@@ -160,7 +171,14 @@ fn every_fault_of_every_file_is_named() {
     let config = "apiVersion: ai-storage.keti/v1\nkind: AIStorageConfig\nmetadata: {name: default}\nspec:\n  ioAccounting: perhaps\n";
     let (text, notes, done) = run_on(&[node, config, "a: ["], &["/none"]);
     assert_eq!((text.as_str(), done), ("", false));
-    for expected in ["cannot read /none: No such file", "0.yaml:5: Node n: ", "\"lots\": expected", "1.yaml:5: ", "ioAccounting", "2.yaml:1: expected YAML"] {
+    for expected in [
+        "cannot read /none: No such file",
+        "0.yaml:5: Node n: ",
+        "\"lots\": expected",
+        "1.yaml:5: ",
+        "ioAccounting",
+        "2.yaml:1: expected YAML",
+    ] {
         assert!(notes.contains(expected), "{expected:?} is not in:\n{notes}");
     }
 }
@@ -202,7 +220,11 @@ fn waiting_gated_and_foreign_pods_are_all_told_of() {
     assert!(notes.contains("note: pod default/web is not placed: it is left to scheduler \"default-scheduler\"\n"), "{notes}");
     assert!(notes.contains("1 Deployment"), "{notes}");
     assert!(run_on(&[NODE, &pod("p", "")], &["--scheduler-name", "other"]).1.contains("left to scheduler \"ai-storage-scheduler\""));
-    assert!(run_on(&[NODE, "{kind: Pod, metadata: {name: web}, spec: {containers: [{name: c}]}}"], &["--all-pods"]).0.contains("1 of 1 pod placed"));
+    assert!(
+        run_on(&[NODE, "{kind: Pod, metadata: {name: web}, spec: {containers: [{name: c}]}}"], &["--all-pods"])
+            .0
+            .contains("1 of 1 pod placed")
+    );
 }
 
 #[test]
@@ -220,7 +242,7 @@ fn writing_stops_when_nobody_reads() {
         n_lines += 1;
         Ok(false)
     };
-    simulate(&cli.args, Style::default(), &mut out, &mut |_| ()).unwrap();
+    simulate(&cli.args, Style::default(), Console { out: &mut out, note: &mut |_| (), tick: &mut |_| () }).unwrap();
     assert_eq!(n_lines, 1);
 }
 
