@@ -14,6 +14,7 @@ pub mod event;
 mod fixture;
 pub mod framework;
 pub mod plugins;
+mod policy_terms;
 pub mod preemption;
 pub mod profile;
 pub mod queue;

@@ -2,6 +2,7 @@
 //! Knows nothing of Kubernetes or clocks: every method that needs the time takes it.
 
 use crate::event::Millis;
+use crate::policy_terms::judged;
 use aisched_model::Str;
 use aisched_model::pod::Pod;
 use aisched_model::policy::{Policy, PolicySource};
@@ -10,6 +11,9 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
+
+/// No pod asks for its policy again earlier than this after a refusal, even where backing off is off.
+const LEAST_WAIT_MS: u64 = 1000;
 
 /// Bounds of waiting, in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +38,8 @@ impl Default for QueueOptions {
 pub struct Waiting {
     /// The pod as last seen.
     pub pod: Arc<Pod>,
+    /// The pod with its policy's terms among its own: what plugins judge. Its place keeps the pod as seen.
+    pub judged: Arc<Pod>,
     /// When it first came.
     pub since: Millis,
     /// Attempts so far.
@@ -44,6 +50,12 @@ pub struct Waiting {
     pub policy: Option<Arc<Policy>>,
     /// Where the policy, or the lack of one, came from.
     pub policy_source: PolicySource,
+    /// When the policy service gave the policy, as far as is known.
+    pub policy_at: Millis,
+    /// When a policy first held the pod back.
+    pub delayed_since: Option<Millis>,
+    /// How its policy keeps it from being placed, since its last attempt.
+    pub held: Option<Str>,
     /// Id of the policy answer whose result has been reported.
     pub reported: Option<Str>,
     /// Whether its unusable hints have been reported.
@@ -167,11 +179,15 @@ impl Queue {
         let sequence = self.next_sequence();
         let waiting = Waiting {
             pod: pod.clone(),
+            judged: pod.clone(),
             since: now,
             attempts: 0,
             refused_by: Vec::new(),
             policy: None,
             policy_source: PolicySource::Fallback,
+            policy_at: now,
+            delayed_since: None,
+            held: None,
             reported: None,
             hints_reported: false,
             state: State::InFlight,
@@ -194,9 +210,20 @@ impl Queue {
         let uid = pod.uid.clone();
         let state = self.pods.get(&uid)?.state.clone();
         self.set_state(&uid, State::InFlight); // its priority, and so its place, may have changed
-        let old = core::mem::replace(&mut self.pods.get_mut(&uid)?.pod, pod);
+        let old = self.pods.get_mut(&uid)?.replace(pod);
         self.set_state(&uid, state);
         Some(old)
+    }
+
+    /// Gives a pod the answer to its policy question. One from the cache is as old as the fresh one that this queue saw, if it did.
+    pub fn set_policy(&mut self, now: Millis, uid: &str, policy: Option<Arc<Policy>>, source: PolicySource) {
+        let Some(waiting) = self.pods.get_mut(uid) else { return };
+        if source != PolicySource::Cache || waiting.policy.is_none() {
+            waiting.policy_at = now;
+        }
+        waiting.judged = judged(&waiting.pod, policy.as_deref());
+        waiting.policy = policy;
+        waiting.policy_source = source;
     }
 
     /// Forgets a pod.
@@ -247,6 +274,7 @@ impl Queue {
         self.set_state(&uid, State::InFlight);
         let waiting = self.pods.get_mut(&uid)?;
         waiting.attempts = waiting.attempts.saturating_add(1);
+        waiting.held = None;
         Some(waiting.pod.clone())
     }
 
@@ -270,6 +298,25 @@ impl Queue {
             waiting.errors = waiting.errors.saturating_add(1);
             let until = now.saturating_add(backoff(self.options, waiting.errors));
             self.set_state(uid, State::Backoff { until, error: true });
+        }
+    }
+
+    /// Holds a popped pod back until then, yet at least for the backoff of an error, whatever happens; not beyond `limit`.
+    pub fn hold(&mut self, now: Millis, uid: &str, until: Millis, limit: Millis) {
+        self.failed(now, uid);
+        if let Some(State::Backoff { until: backoff, .. }) = self.pods.get(uid).map(|w| &w.state) {
+            let until = until.max(*backoff).max(now.saturating_add(LEAST_WAIT_MS)).min(limit);
+            self.set_state(uid, State::Backoff { until, error: true });
+        }
+    }
+
+    /// Has a refused pod try again by then at the latest, once its backoff is over, even when nothing happens that helps it.
+    pub fn retry_by(&mut self, uid: &str, at: Millis) {
+        let Some(waiting) = self.pods.get(uid) else { return };
+        if let State::Unschedulable { flush } = waiting.state {
+            let wait = backoff(self.options, waiting.refusals).max(LEAST_WAIT_MS);
+            let at = at.max(waiting.timestamp.saturating_add(wait));
+            self.set_state(uid, State::Unschedulable { flush: flush.min(at) });
         }
     }
 
@@ -349,6 +396,14 @@ impl Queue {
             }
             State::Gated(_) | State::InFlight => {}
         }
+    }
+}
+
+impl Waiting {
+    /// Takes in a newer object of the pod; returns the one before.
+    pub(crate) fn replace(&mut self, pod: Arc<Pod>) -> Arc<Pod> {
+        self.judged = judged(&pod, self.policy.as_deref());
+        core::mem::replace(&mut self.pod, pod)
     }
 }
 

@@ -29,6 +29,9 @@ impl Engine {
                 self.event(Regarding::Pod(PodRef::from(&*pod)), Some(&pod.spec.scheduler_name), "FailedScheduling", "Scheduling", note);
             return self.actions.push(event);
         }
+        if self.obey_policy(now, &pod) {
+            return;
+        }
         let Some(decided) = self.queue.get(&pod.uid).and_then(|w| self.decide_for(w, self.options.report_nodes)) else { return };
         self.n_decisions += 1;
         self.report_hints(&pod, &decided.workload);
@@ -36,10 +39,12 @@ impl Engine {
         self.records.add(decision.clone());
         self.actions.push(Action::Decided(decision.clone()));
         match &decision.node {
-            Some(node) => self.assume(&pod, node, &decided.workload),
+            Some(node) => self.assume(now, &pod, node, &decided.workload),
             None => {
                 self.refuse(&pod, decision.message.clone().unwrap_or_default());
+                self.nominate(now, &pod, decided.outcome.nominate);
                 self.queue.refused(now, &pod.uid, decided.outcome.refused_by);
+                self.ask_again(&pod.uid);
                 self.report_failure(now, &pod.uid, decision.message.as_deref().unwrap_or_default());
             }
         }
@@ -51,14 +56,15 @@ impl Engine {
         let profile = self.profile_of(&pod.spec.scheduler_name)?;
         let policy = waiting.policy.as_deref();
         let workload = WorkloadProfile::resolve(pod, policy.map(|p| (p, waiting.policy_source)), &self.config);
-        let attempt = Attempt { snapshot: self.cache.snapshot(), pod, workload: &workload, policy, config: &self.config };
+        let attempt = Attempt { snapshot: self.cache.snapshot(), pod: &waiting.judged, workload: &workload, policy, config: &self.config };
         let salt = self.options.seed.wrapping_add(self.n_decisions);
         let outcome = decide(profile, &attempt, Choice { salt, report_nodes, policy_source: waiting.policy_source });
         Some(Decided { outcome, workload })
     }
 
-    fn assume(&mut self, pod: &Arc<Pod>, node: &Str, workload: &WorkloadProfile) {
+    fn assume(&mut self, now: Millis, pod: &Arc<Pod>, node: &Str, workload: &WorkloadProfile) {
         let Some(waiting) = self.queue.remove(&pod.uid) else { return };
+        self.nomination_served(now, &pod.uid, node);
         self.cache.assume(pod, node, workload.io_demand());
         self.binding.insert(pod.uid.clone(), Binding { waiting, node: node.clone() });
         self.actions.push(Action::Bind { pod: PodRef::from(&**pod), node: node.clone() });
@@ -128,13 +134,14 @@ impl Engine {
             return self.actions.push(Action::ForgetPolicy(pod.uid.clone())); // the watch says that it is bound after all
         }
         self.complain(&pod, "SchedulerError", format!("running Bind plugin \"DefaultBinder\": {error}"));
+        self.clear_nomination(now, &pod);
         self.queue.restore(binding.waiting);
         self.queue.failed(now, &pod.uid);
         self.report_failure(now, &pod.uid, error);
     }
 
     /// Reports to the policy service, once per answer, that the attempt it served has failed.
-    fn report_failure(&mut self, now: Millis, uid: &str, reason: &str) {
+    pub(super) fn report_failure(&mut self, now: Millis, uid: &str, reason: &str) {
         let Some(waiting) = self.queue.get_mut(uid) else { return };
         if let Some(report) = report(waiting, now, None, reason) {
             if let Action::ReportResult(r) = &report {

@@ -3,8 +3,14 @@
 
 mod attempt;
 mod objects;
+mod preempt;
+mod policy;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_preempt;
+#[cfg(test)]
+mod tests_policy;
 mod waiting;
 
 use crate::cache::Cache;
@@ -15,7 +21,6 @@ use crate::queue::{Depth, Due, Queue, QueueOptions, Waiting};
 use crate::records::Records;
 use aisched_model::Str;
 use aisched_model::config::Config;
-use aisched_model::policy::PolicySource;
 use aisched_model::snapshot::Snapshot;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -92,6 +97,7 @@ impl Engine {
             Event::Configured(config) => self.configured(now, config),
             Event::PolicyAnswered(answer) => self.policy_answered(now, answer),
             Event::BindEnded { pod, node: _, outcome } => self.bind_ended(now, &pod, outcome),
+            Event::PreemptEnded { pod, failed } => self.preempt_ended(now, &pod, &failed),
             object => self.object_changed(now, object),
         }
     }
@@ -100,7 +106,7 @@ impl Engine {
     pub fn poll(&mut self, now: Millis) -> Vec<Action> {
         for (uid, why) in self.queue.due(now) {
             match why {
-                Due::Policy => self.settle_policy(now, &uid, None, PolicySource::Fallback),
+                Due::Policy => self.policy_overdue(now, &uid),
                 Due::Retry => self.make_ready(now, &uid),
             }
         }
@@ -167,7 +173,7 @@ impl Engine {
     pub fn explain(&self, namespace: &str, name: &str) -> Option<Decision> {
         let waiting = self.queue.iter().find(|w| *w.pod.namespace == *namespace && *w.pod.name == *name)?;
         let mut decision = self.decide_for(waiting, usize::MAX)?.outcome.decision;
-        if let Some(reason) = self.queue.gated(&waiting.pod.uid) {
+        if let Some(reason) = self.queue.gated(&waiting.pod.uid).or(waiting.held.as_deref()) {
             decision.node = None;
             decision.message = Some(reason.into());
         }

@@ -16,14 +16,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// An engine and its clock; what it asked for is kept as short texts.
-struct World {
-    engine: Engine,
-    now: Millis,
+pub(super) struct World {
+    pub(super) engine: Engine,
+    pub(super) now: Millis,
 }
 
 impl World {
     /// Every default plugin that exists, no policy service, synced.
-    fn new<const N: usize>(nodes: [Node; N]) -> Self {
+    pub(super) fn new<const N: usize>(nodes: [Node; N]) -> Self {
         let mut world = Self::with_policy_service(nodes);
         let mut config = Config::default();
         config.apollo.endpoint = "".into();
@@ -31,15 +31,19 @@ impl World {
         world
     }
 
-    fn with_policy_service<const N: usize>(nodes: [Node; N]) -> Self {
+    pub(super) fn with_policy_service<const N: usize>(nodes: [Node; N]) -> Self {
         let mut world = Self::starting(nodes);
         world.see(Event::Synced);
         world
     }
 
     fn starting<const N: usize>(nodes: [Node; N]) -> Self {
-        let plugins = ["NodeUnschedulable", "NodeAffinity", "NodeResourcesFit", "StorageTierAware"].map(|p| (p, Weight::Fixed(1)));
-        let profile = Profile::of("ai-storage-scheduler", plugins);
+        Self::running(&["NodeUnschedulable", "NodeAffinity", "NodeResourcesFit", "StorageTierAware"], nodes)
+    }
+
+    /// These plugins; asks for policies, but is not synced.
+    pub(super) fn running<const N: usize>(plugins: &[&str], nodes: [Node; N]) -> Self {
+        let profile = Profile::of("ai-storage-scheduler", plugins.iter().map(|p| (*p, Weight::Fixed(1))));
         let mut world = Self { engine: Engine::new(alloc::vec![profile], EngineOptions::default()), now: 0 };
         for node in nodes {
             world.see(Event::NodeSet(Arc::new(node), Vec::new()));
@@ -48,16 +52,16 @@ impl World {
     }
 
     /// An event, then everything the engine does about it at this moment.
-    fn see(&mut self, event: Event) -> Vec<String> {
+    pub(super) fn see(&mut self, event: Event) -> Vec<String> {
         self.engine.handle(self.now, event);
         self.run()
     }
 
-    fn pod(&mut self, pod: Pod) -> Vec<String> {
+    pub(super) fn pod(&mut self, pod: Pod) -> Vec<String> {
         self.see(Event::PodSet(Arc::new(pod)))
     }
 
-    fn at(&mut self, now: Millis) -> Vec<String> {
+    pub(super) fn at(&mut self, now: Millis) -> Vec<String> {
         self.now = now;
         self.run()
     }
@@ -70,7 +74,7 @@ impl World {
         done
     }
 
-    fn bind_ends(&mut self, name: &str, node: &str, outcome: BindOutcome) -> Vec<String> {
+    pub(super) fn bind_ends(&mut self, name: &str, node: &str, outcome: BindOutcome) -> Vec<String> {
         self.see(Event::BindEnded { pod: PodRef::from(&pod(name)), node: node.into(), outcome })
     }
 }
@@ -83,11 +87,16 @@ fn describe(action: &Action) -> Option<String> {
         Action::Bind { pod, node } => format!("bind {} {node}", pod.name),
         Action::RecordEvent(e) => format!("event {}: {}", e.reason, e.note),
         Action::SetCondition { pod, transition, reason, .. } => format!("condition {} {reason} {transition}", pod.name),
+        Action::Nominate { pod, node } => format!("nominate {} {node}", pod.name),
+        Action::Preempt { pod, node, victims, .. } => {
+            let victims: Vec<&str> = victims.iter().map(|v| &*v.name).collect();
+            format!("preempt {} for {} on {node}", victims.join(" "), pod.name)
+        }
         Action::PolicyResolved { pod, source } => format!("policy {} {}", pod.name, source.as_str()),
     })
 }
 
-fn cordoned(name: &str) -> Node {
+pub(super) fn cordoned(name: &str) -> Node {
     Node { unschedulable: true, ..node(name) }
 }
 
@@ -95,7 +104,7 @@ fn policy(id: &str) -> Arc<Policy> {
     Arc::new(Policy { request_id: Some(id.into()), ..Policy::default() })
 }
 
-fn answer(name: &str, policy: Option<Arc<Policy>>, source: PolicySource) -> Event {
+pub(super) fn answer(name: &str, policy: Option<Arc<Policy>>, source: PolicySource) -> Event {
     Event::PolicyAnswered(PolicyAnswer { uid: format!("uid-{name}").into(), source, policy })
 }
 

@@ -18,14 +18,19 @@ const NO_POLICY: &str = "no answer from the APOLLO policy service, and apollo.fa
 impl Engine {
     pub(super) fn waiting_pod_set(&mut self, now: Millis, pod: Arc<Pod>) {
         if let Some(binding) = self.binding.get_mut(&pod.uid) {
-            binding.waiting.pod = pod; // decided already; counts again only if the bind fails
+            binding.waiting.replace(pod); // decided already; counts again only if the bind fails
             return;
         }
-        if self.profile_of(&pod.spec.scheduler_name).is_none() || self.cache.is_placed(&pod.uid) {
+        if self.cache.is_placed(&pod.uid) {
             return;
+        }
+        if self.profile_of(&pod.spec.scheduler_name).is_none() {
+            return self.nomination_seen(now, None, &pod);
         }
         let uid = pod.uid.clone();
-        match self.queue.replace(pod.clone()) {
+        let old = self.queue.replace(pod.clone());
+        self.nomination_seen(now, old.as_deref(), &pod);
+        match old {
             None => {
                 self.queue.add(now, pod);
                 self.make_ready(now, &uid);
@@ -50,7 +55,7 @@ impl Engine {
         if waiting.refused_by.is_empty() {
             return matches!(event, ClusterEvent::NodeAdded(_));
         }
-        waiting.refused_by.iter().any(|name| profile.plugin(name).is_some_and(|plugin| plugin.helps(&waiting.pod, event)))
+        waiting.refused_by.iter().any(|name| profile.plugin(name).is_some_and(|plugin| plugin.helps(&waiting.judged, event)))
     }
 
     /// Lets a refused pod try again as soon as its backoff allows.
@@ -70,6 +75,7 @@ impl Engine {
             return self.queue.gate(uid, reason);
         }
         if !self.wants_policy(&waiting.pod) {
+            self.queue.set_policy(now, uid, None, PolicySource::Fallback); // one from before APOLLO was switched off binds no more
             return self.queue.activate(uid);
         }
         self.actions.push(Action::FetchPolicy(waiting.pod.clone()));
@@ -89,18 +95,16 @@ impl Engine {
     pub(super) fn policy_answered(&mut self, now: Millis, answer: PolicyAnswer) {
         if self.queue.awaits_policy(&answer.uid) {
             self.settle_policy(now, &answer.uid, answer.policy, answer.source);
-        } else if let Some(waiting) = self.queue.get_mut(&answer.uid) {
-            waiting.policy = answer.policy;
-            waiting.policy_source = answer.source;
+        } else {
+            self.queue.set_policy(now, &answer.uid, answer.policy, answer.source);
         }
     }
 
     /// The question is answered, or has waited long enough: the pod is ready, with or without a policy.
     pub(super) fn settle_policy(&mut self, now: Millis, uid: &str, policy: Option<Arc<Policy>>, source: PolicySource) {
-        let Some(waiting) = self.queue.get_mut(uid) else { return };
+        let Some(waiting) = self.queue.get(uid) else { return };
         let pod = waiting.pod.clone();
-        waiting.policy = policy;
-        waiting.policy_source = source;
+        self.queue.set_policy(now, uid, policy, source);
         self.actions.push(Action::PolicyResolved { pod: PodRef::from(&*pod), source });
         if source == PolicySource::Fallback && !self.config.apollo.fallback_enabled {
             self.refuse(&pod, NO_POLICY.into());

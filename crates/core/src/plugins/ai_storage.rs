@@ -11,6 +11,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
+/// Said of a node that APOLLO's policy rules out.
+pub(super) const NOT_ALLOWED: &str = "node(s) were not allowed by the APOLLO policy";
 /// More nodes than this are counted, not named, in an explanation.
 const NAMED_NODES: usize = 10;
 

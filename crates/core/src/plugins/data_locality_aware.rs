@@ -5,7 +5,7 @@ mod claims;
 
 pub(crate) use claims::is_local;
 
-use super::ai_storage::{Preferences, Text, bounded, components, hints_changed, total};
+use super::ai_storage::{NOT_ALLOWED, Preferences, Text, bounded, components, hints_changed, total};
 use crate::decision::Components;
 use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal, Score};
 use crate::workload_profile::{Source, WorkloadProfile};
@@ -73,7 +73,7 @@ impl Filter for Required<'_> {
 
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
         let allowed = self.preferences.listed(&node.node.name).is_some();
-        (!allowed).then(|| Refusal::unresolvable("node(s) were not allowed by the APOLLO policy"))
+        (!allowed).then(|| Refusal::unresolvable(NOT_ALLOWED))
     }
 
     fn detail(&self, _node: &NodeInfo) -> Option<String> {

@@ -1,13 +1,17 @@
 //! Holds pods to the nodes that their node selector and node affinity ask for, and prefers the preferred ones.
 //! Leaves out matching a single term: see `aisched_model::selector`.
 
+use super::ai_storage::NOT_ALLOWED;
 use super::args::NodeAffinityArgs;
 use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal, Score, default_normalize};
+use crate::policy_terms::requirement;
 use aisched_model::Str;
 use aisched_model::node::{Node, NodeInfo};
 use aisched_model::pod::{Pod, PodSpec};
 use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement, any_term_matches};
 use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// kube-scheduler's plugin of the same name.
@@ -32,8 +36,9 @@ impl Plugin for NodeAffinity {
             }
         }
         let added = self.added_terms();
+        let constraints = attempt.policy.map(|p| p.constraints.iter().map(requirement).collect()).unwrap_or_default();
         if added.is_some() || spec.node_affinity.required.is_some() || !spec.node_selector.is_empty() {
-            prepared = Prepared { only_nodes: prepared.only_nodes, ..Prepared::filter(Required { added, spec }) };
+            prepared = Prepared { only_nodes: prepared.only_nodes, ..Prepared::filter(Required { added, spec, constraints }) };
         }
         let added = self.args.added_affinity.iter().flat_map(|a| &a.preferred);
         let terms: Vec<_> = added.chain(&spec.node_affinity.preferred).collect();
@@ -79,6 +84,14 @@ fn nodes_by_name(terms: &[NodeSelectorTerm]) -> Option<Vec<Str>> {
 struct Required<'a> {
     added: Option<&'a [NodeSelectorTerm]>,
     spec: &'a PodSpec,
+    /// Which of the terms are a policy's constraints, to tell whose word it is that refuses a node.
+    constraints: Vec<Requirement>,
+}
+
+impl Required<'_> {
+    fn broken_constraint(&self, node: &Node) -> Option<&Requirement> {
+        self.constraints.iter().find(|c| !c.matches(&node.labels))
+    }
 }
 
 impl Filter for Required<'_> {
@@ -91,7 +104,22 @@ impl Filter for Required<'_> {
         if self.added.is_some_and(|terms| !any_term_matches(terms, &node.name, &node.labels)) {
             return Some(Refusal::unresolvable("node(s) didn't match scheduler-enforced node affinity"));
         }
-        (!matches(self.spec, node)).then(|| Refusal::unresolvable("node(s) didn't match Pod's node affinity/selector"))
+        if matches(self.spec, node) {
+            return None;
+        }
+        let of_policy = self.broken_constraint(node).is_some();
+        Some(Refusal::unresolvable(if of_policy { NOT_ALLOWED } else { "node(s) didn't match Pod's node affinity/selector" }))
+    }
+
+    fn detail(&self, node: &NodeInfo) -> Option<String> {
+        let Requirement { key, operator, values } = self.broken_constraint(&node.node)?;
+        let mut wanted = format!("{key} {operator:?}");
+        if let [first, rest @ ..] = values.as_slice() {
+            let more = if rest.is_empty() { String::new() } else { format!(", +{} more", rest.len()) };
+            wanted.push_str(&format!(" {first}{more}"));
+        }
+        let has = node.node.labels.get(key).map_or_else(|| "is not there".into(), |v| format!("is {v:?}"));
+        Some(format!("APOLLO requires {wanted}; the label {has}"))
     }
 }
 
