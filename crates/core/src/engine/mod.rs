@@ -3,12 +3,9 @@
 
 mod attempt;
 mod objects;
-mod preempt;
 mod policy;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests_preempt;
 #[cfg(test)]
 mod tests_policy;
 mod waiting;
@@ -97,7 +94,6 @@ impl Engine {
             Event::Configured(config) => self.configured(now, config),
             Event::PolicyAnswered(answer) => self.policy_answered(now, answer),
             Event::BindEnded { pod, node: _, outcome } => self.bind_ended(now, &pod, outcome),
-            Event::PreemptEnded { pod, failed } => self.preempt_ended(now, &pod, &failed),
             object => self.object_changed(now, object),
         }
     }
