@@ -1,0 +1,127 @@
+//! A synthetic cluster: nodes of four storage tiers in ten zones, pods of one template or all different.
+//! The same numbers give the same cluster on every machine.
+
+use aisched_model::labels::Labels;
+use aisched_model::node::Node;
+use aisched_model::pod::{Pod, PodSpec};
+use aisched_model::resources::{Bytes, MilliCpu};
+use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement};
+use aisched_model::storage_facts::{self, NodeSize};
+use std::sync::{Arc, LazyLock};
+
+/// Name that the pods ask for.
+pub(crate) const SCHEDULER: &str = "ai-storage-scheduler";
+
+const CPUS: i64 = 32;
+const MEMORY_GIB: i64 = 128;
+const PODS: usize = 110;
+
+/// Which pods are decided.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pods {
+    /// All of one template, as a Job or a ReplicaSet makes them.
+    Repeated,
+    /// No two alike in labels, hints, requests and node affinity.
+    Different,
+}
+
+impl Pods {
+    pub(crate) const ALL: [Self; 2] = [Self::Repeated, Self::Different];
+
+    /// Pod number `i`.
+    pub(crate) fn pod(self, i: usize) -> Pod {
+        static TEMPLATE: LazyLock<Arc<PodSpec>> = LazyLock::new(|| Arc::new(template(0)));
+        let spec = match self {
+            Self::Repeated => TEMPLATE.clone(),
+            Self::Different => Arc::new(different(i)),
+        };
+        named(format!("pod-{i}"), spec)
+    }
+}
+
+/// How many pods certainly fit.
+pub(crate) fn room(n_nodes: usize, bound: usize) -> usize {
+    n_nodes * PODS.saturating_sub(bound) / 4
+}
+
+/// Node number `i`.
+pub(crate) fn node(i: usize) -> Node {
+    let (tier, iops, mbps, gb) =
+        [("nvme", 100_000, 3000, 2000), ("ssd", 20_000, 800, 4000), ("hdd", 500, 400, 20_000), ("csd", 50_000, 2000, 8000)][i % 4];
+    let name = format!("node-{i:05}");
+    let labels: Labels = [
+        ("kubernetes.io/hostname".to_owned(), name.clone()),
+        ("topology.kubernetes.io/zone".to_owned(), format!("zone{}", i % 10)),
+        ("topology.kubernetes.io/rack".to_owned(), format!("rack{}", i / 20)),
+        (format!("storage-tier/{tier}"), "true".to_owned()),
+        ("layer".to_owned(), if i % 4 < 2 { "compute" } else { "storage" }.to_owned()),
+    ]
+    .into_iter()
+    .collect();
+    let annotations: Labels = [
+        ("ai-storage.keti/available-iops".to_owned(), iops.to_string()),
+        ("ai-storage.keti/available-throughput-mbps".to_owned(), mbps.to_string()),
+        ("ai-storage.keti/available-capacity-gb".to_owned(), gb.to_string()),
+        ("ai-storage.keti/cached-datasets".to_owned(), format!("dataset-{}", i % 10)),
+    ]
+    .into_iter()
+    .collect();
+    let (storage, _) = storage_facts::read(&labels, &annotations, NodeSize { cores: CPUS, memory_gib: MEMORY_GIB });
+    let mut node = Node { name: name.into(), labels, annotations, storage, ..Node::default() };
+    node.allocatable.cpu = MilliCpu(CPUS * 1000);
+    node.allocatable.memory = Bytes(MEMORY_GIB << 30);
+    node.allocatable_pods = 110;
+    node.images = vec![("registry.k8s.io/pause:3.10.2".into(), 700_000)];
+    node
+}
+
+/// Pod number `j` of node `i`, there before the first decision, of another scheduler.
+pub(crate) fn bound_pod(i: usize, j: usize) -> Pod {
+    static SPEC: LazyLock<Arc<PodSpec>> =
+        LazyLock::new(|| Arc::new(PodSpec { scheduler_name: "default-scheduler".into(), ..requesting(100, 500) }));
+    Pod { node: Some(format!("node-{i:05}").into()), ..named(format!("bound-{i}-{j}"), SPEC.clone()) }
+}
+
+fn named(name: String, spec: Arc<PodSpec>) -> Pod {
+    Pod { uid: format!("uid-{name}").into(), namespace: "default".into(), name: name.into(), spec, ..Pod::default() }
+}
+
+fn requesting(milli_cpu: i64, mib: i64) -> PodSpec {
+    let mut spec = PodSpec { scheduler_name: SCHEDULER.into(), n_containers: 1, ..PodSpec::default() };
+    spec.requests.cpu = MilliCpu(milli_cpu);
+    spec.requests.memory = Bytes(mib << 20);
+    spec.nonzero_request.cpu = spec.requests.cpu;
+    spec.nonzero_request.memory = spec.requests.memory;
+    spec.images = vec!["registry.k8s.io/pause:3.10.2".into()];
+    spec
+}
+
+/// An AI pod of kind `i`.
+fn template(i: usize) -> PodSpec {
+    let (key, value, pattern) = [
+        ("preprocessing-type", "augmentation", "read-heavy"),
+        ("workload-stage", "training", "random"),
+        ("workload-stage", "training", "sequential"),
+        ("workload-stage", "inference", "read-heavy"),
+        ("preprocessing-type", "filtering", "write-heavy"),
+    ][i % 5];
+    let hints = [(key, value.to_owned()), ("io-pattern", pattern.to_owned()), ("dataset", format!("dataset-{}", i % 10))];
+    let mut spec = requesting(100, 500);
+    spec.annotations = hints.into_iter().map(|(key, value)| (format!("ai-storage.keti/{key}"), value)).collect();
+    spec
+}
+
+/// A pod like no other: labels, a hint, requests, and three zones that it may run in.
+fn different(i: usize) -> PodSpec {
+    let number = |n: usize| i64::try_from(n).unwrap_or(0);
+    let mut spec = template(i);
+    let sized = requesting(50 + number(i % 97), 200 + number(i % 89));
+    (spec.requests, spec.nonzero_request) = (sized.requests, sized.nonzero_request);
+    spec.labels = [("app", format!("app-{i}")), ("team", format!("team-{}", i % 7))].into_iter().collect();
+    let more = ("ai-storage.keti/required-iops".to_owned(), (1 + i % 50).to_string());
+    spec.annotations = spec.annotations.iter().map(|(k, v)| (k.to_string(), v.to_string())).chain([more]).collect();
+    let zones = (0..3).map(|k| format!("zone{}", (i + k) % 10).into()).collect();
+    let requirement = Requirement { key: "topology.kubernetes.io/zone".into(), operator: Operator::In, values: zones };
+    spec.node_affinity.required = Some(vec![NodeSelectorTerm { labels: vec![requirement], ..NodeSelectorTerm::default() }]);
+    spec
+}

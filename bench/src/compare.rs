@@ -1,0 +1,158 @@
+//! `compare`: one control plane, one workload, every scheduler in turn, round by round.
+//! Leaves out what happens within one run (`measure`) and how numbers become a table (`table`).
+
+use crate::api::Api;
+use crate::measure::{Bench, Sample};
+use crate::process::{Program, quiet};
+use crate::schedulers::{Contender, Programs};
+use crate::table::{Entry, Report, render};
+use crate::workload::Workload;
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
+
+/// What the control plane may take to become ready.
+const CONTROL_PLANE_READY: Duration = Duration::from_secs(120);
+
+/// Flags of `compare`.
+#[derive(clap::Args)]
+pub(crate) struct CompareArgs {
+    /// Nodes
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    nodes: u32,
+    /// Pods
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pods: u32,
+    /// Runs of each scheduler that are counted; one more, before them, is not
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// What is scheduled
+    #[arg(long, value_enum, default_value_t = Workload::Basic)]
+    workload: Workload,
+    /// Who schedules
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Contender::KubeScheduler, Contender::Ours, Contender::OursPlain, Contender::NullBinder])]
+    schedulers: Vec<Contender>,
+    /// A table for people, or one JSON object
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    /// Seconds that all pods may take to be bound in one run
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
+    /// Program of the control plane [run.sh sets this]
+    #[arg(long, value_name = "FILE")]
+    controlplane: PathBuf,
+    /// Program of our scheduler [run.sh sets this]
+    #[arg(long, value_name = "FILE")]
+    scheduler: PathBuf,
+    /// File or folder that defines our scheduler's custom resource [run.sh sets this]
+    #[arg(long, value_name = "PATH")]
+    crd: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+/// Runs until the table is printed, or SIGINT or SIGTERM; whatever it started is stopped either way.
+pub(crate) async fn run(args: CompareArgs) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let folder = tempfile::Builder::new().prefix("aisched-bench.").tempdir().context("cannot make a temporary folder")?;
+    let result = tokio::select! {
+        result = compare(&args, folder.path()) => result,
+        _ = terminate.recv() => bail!("stopped by SIGTERM"),
+        _ = interrupt.recv() => bail!("stopped by Ctrl-C"),
+    };
+    match result {
+        Ok(report) if args.output == Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+        Ok(report) => print!("{}", render(&report)),
+        Err(error) => {
+            eprintln!("the logs are kept in {}", folder.keep().display());
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+async fn compare(args: &CompareArgs, folder: &Path) -> Result<Report> {
+    let (n_nodes, n_pods) = (usize::try_from(args.nodes)?, usize::try_from(args.pods)?);
+    let room = args.workload.room(n_nodes);
+    if n_pods > room {
+        bail!("--pods {n_pods}: {n_nodes} nodes take at most {room} pods of this workload");
+    }
+    eprintln!("starting etcd, kube-apiserver, kube-controller-manager");
+    let cluster = folder.join("cluster");
+    let controlplane = start_control_plane(&args.controlplane, &cluster, folder).await?;
+    let kubeconfig = cluster.join("kubeconfig");
+    let bench = Bench {
+        api: Api::connect(&kubeconfig).await?,
+        programs: Programs { controlplane: args.controlplane.clone(), scheduler: args.scheduler.clone() },
+        kubeconfig,
+        logs: folder.to_owned(),
+        workload: args.workload,
+        n_nodes,
+        n_pods,
+        timeout: Duration::from_secs(args.timeout),
+    };
+    eprintln!("creating {n_nodes} nodes");
+    bench.prepare().await?;
+    bench.install_config(&args.crd).await?;
+    let samples = rounds(args, &bench, controlplane.pid()).await?;
+    controlplane.stop().await?;
+    let reference = args.schedulers.iter().position(|s| *s == Contender::KubeScheduler).map(|i| &*samples[i]);
+    Ok(Report {
+        workload: args.workload,
+        nodes: n_nodes,
+        pods: n_pods,
+        rounds: usize::try_from(args.rounds)?,
+        cores: std::thread::available_parallelism()?.get(),
+        schedulers: args.schedulers.iter().zip(&samples).map(|(s, runs)| Entry::new(*s, runs, reference)).collect(),
+    })
+}
+
+/// All rounds; per scheduler its samples. Every round begins with another scheduler, so that none always meets the youngest API server.
+async fn rounds(args: &CompareArgs, bench: &Bench, controlplane: u32) -> Result<Vec<Vec<Sample>>> {
+    let n = args.schedulers.len();
+    let mut samples = vec![Vec::new(); n];
+    eprintln!("warming the API server up");
+    bench.measure(args.schedulers[0], "warm-up").await?;
+    for round in 0..usize::try_from(args.rounds)? {
+        for i in (0..n).map(|i| (i + round) % n) {
+            quiet(controlplane).await?; // etcd, which lives in it, has done with the run before
+            let sample = bench.measure(args.schedulers[i], &format!("round-{}", round + 1)).await?;
+            eprintln!(
+                "round {} of {}: {}: {:.0} pods/s, {:.2} ms of CPU per pod, peak RSS {:.0} MiB",
+                round + 1,
+                args.rounds,
+                args.schedulers[i].title(),
+                sample.pods_per_second,
+                sample.cpu_ms_per_pod,
+                sample.peak_rss_mib
+            );
+            samples[i].push(sample);
+        }
+    }
+    Ok(samples)
+}
+
+async fn start_control_plane(program: &Path, cluster: &Path, folder: &Path) -> Result<Program> {
+    let args = ["up".into(), cluster.display().to_string()];
+    let mut controlplane = Program::start("the control plane", program, &args, folder.join("controlplane.log"))?;
+    let deadline = Instant::now() + CONTROL_PLANE_READY;
+    while !cluster.join("ready").exists() {
+        controlplane.check_alive()?;
+        if Instant::now() >= deadline {
+            bail!(
+                "the control plane was not ready within {} s; its log is {}",
+                CONTROL_PLANE_READY.as_secs(),
+                controlplane.log().display()
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(controlplane)
+}
