@@ -8,7 +8,7 @@ use aisched_model::node::Node;
 use aisched_model::pod::Pod;
 use aisched_model::policy::{Policy, PolicySource};
 use aisched_model::storage_facts::Fault;
-use aisched_model::volume::{Claim, CsiNode, StorageClass, Volume};
+use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -43,6 +43,18 @@ pub enum Event {
     CsiNodeSet(Arc<CsiNode>),
     /// A node's drivers are gone.
     CsiNodeGone(Str),
+    /// A driver is there, or changed.
+    CsiDriverSet(Arc<CsiDriver>),
+    /// A driver is gone.
+    CsiDriverGone(Str),
+    /// What a driver says of its room is there, or changed.
+    CapacitySet(Arc<StorageCapacity>),
+    /// What a driver said of its room is gone: namespace, name.
+    CapacityGone(Str, Str),
+    /// A volume's attachment to a node is there, or changed.
+    AttachmentSet(Arc<Attachment>),
+    /// A volume's attachment to a node is gone.
+    AttachmentGone(Str),
     /// A namespace is there, or changed its labels.
     NamespaceSet(Str, Labels),
     /// A namespace is gone.

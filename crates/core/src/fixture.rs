@@ -17,7 +17,7 @@ use aisched_model::quantity::Quantity;
 use aisched_model::resources::{Bytes, MilliCpu};
 use aisched_model::snapshot::Snapshot;
 use aisched_model::storage_facts::{self, IoDemand, NodeSize};
-use aisched_model::volume::{Claim, CsiNode, StorageClass, Volume};
+use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageClass, Volume};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -154,7 +154,7 @@ impl Cluster {
     }
 
     pub(crate) fn volume(mut self, volume: Volume) -> Self {
-        self.snapshot.volumes.insert(volume.name.clone(), Arc::new(volume));
+        self.snapshot.set_volume(Arc::new(volume));
         self
     }
 
@@ -165,6 +165,16 @@ impl Cluster {
 
     pub(crate) fn csi_node(mut self, csi_node: CsiNode) -> Self {
         self.snapshot.csi_nodes.insert(csi_node.name.clone(), Arc::new(csi_node));
+        self
+    }
+
+    pub(crate) fn csi_driver(mut self, driver: CsiDriver) -> Self {
+        self.snapshot.csi_drivers.insert(driver.name.clone(), Arc::new(driver));
+        self
+    }
+
+    pub(crate) fn attachment(mut self, attachment: Attachment) -> Self {
+        self.snapshot.set_attachment(Arc::new(attachment));
         self
     }
 

@@ -10,7 +10,7 @@ use aisched_model::node::{Node, NodeInfo};
 use aisched_model::pod::Pod;
 use aisched_model::policy::Policy;
 use aisched_model::snapshot::Snapshot;
-use aisched_model::volume::{Claim, CsiNode, StorageClass, Volume};
+use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -206,14 +206,20 @@ pub enum ClusterEvent<'a> {
         /// After.
         new: &'a Pod,
     },
-    /// A claim appeared or changed.
-    Claim(&'a Claim),
+    /// A claim appeared (there is no old one) or changed.
+    Claim(Option<&'a Claim>, &'a Claim),
     /// A volume appeared or changed.
-    Volume(&'a Volume),
+    Volume(Option<&'a Volume>, &'a Volume),
     /// A class appeared or changed.
-    Class(&'a StorageClass),
+    Class(Option<&'a StorageClass>, &'a StorageClass),
     /// A node's drivers appeared or changed.
-    CsiNode(&'a CsiNode),
+    CsiNode(Option<&'a CsiNode>, &'a CsiNode),
+    /// A driver appeared or wants to be treated in another way.
+    CsiDriver(Option<&'a CsiDriver>, &'a CsiDriver),
+    /// A driver says how much room there is, for the first time or anew.
+    Capacity(Option<&'a StorageCapacity>, &'a StorageCapacity),
+    /// A volume was detached from a node.
+    Detached(&'a Attachment),
     /// A namespace appeared or changed its labels.
     Namespace,
 }

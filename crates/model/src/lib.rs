@@ -17,6 +17,7 @@ pub mod resources;
 pub mod selector;
 pub mod snapshot;
 pub mod storage_facts;
+pub mod topology;
 pub mod volume;
 pub mod workload;
 

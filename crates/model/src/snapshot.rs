@@ -6,8 +6,10 @@ use crate::disruption::DisruptionBudget;
 use crate::labels::Labels;
 use crate::node::NodeInfo;
 use crate::nominated::Nominated;
-use crate::volume::{Claim, CsiNode, StorageClass, Volume};
+use crate::topology::{Nearby, reach_of_requirements, reach_of_terms};
+use crate::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -21,12 +23,26 @@ pub struct Snapshot {
     pub nodes: Vec<Arc<NodeInfo>>,
     /// Claims.
     pub claims: BTreeMap<NamespacedName, Arc<Claim>>,
-    /// Volumes by name.
+    /// Volumes by name; [`Snapshot::set_volume`] and [`Snapshot::remove_volume`] keep the two indices over them.
     pub volumes: BTreeMap<Str, Arc<Volume>>,
+    /// Volumes that any claim may have, by class.
+    pub free_volumes: BTreeMap<Str, Nearby<Volume>>,
+    /// Volumes that name a claim, by the claim.
+    pub claimed_volumes: BTreeMap<NamespacedName, BTreeMap<Str, Arc<Volume>>>,
     /// Classes by name.
     pub classes: BTreeMap<Str, Arc<StorageClass>>,
     /// Drivers by node name.
     pub csi_nodes: BTreeMap<Str, Arc<CsiNode>>,
+    /// How drivers want to be treated, by name.
+    pub csi_drivers: BTreeMap<Str, Arc<CsiDriver>>,
+    /// Room for new volumes, by name; kept with its index by [`Snapshot::set_capacity`] and [`Snapshot::remove_capacity`].
+    pub capacities: BTreeMap<NamespacedName, Arc<StorageCapacity>>,
+    /// Room for new volumes, by class; its size is the largest volume that can be made.
+    pub room: BTreeMap<Str, Nearby<StorageCapacity>>,
+    /// Volumes attached to nodes, by name; kept with its index by [`Snapshot::set_attachment`] and [`Snapshot::remove_attachment`].
+    pub attachments: BTreeMap<Str, Arc<Attachment>>,
+    /// Volumes attached to nodes, by node.
+    pub attached: BTreeMap<Str, BTreeMap<Str, Arc<Attachment>>>,
     /// Labels of namespaces.
     pub namespaces: BTreeMap<Str, Labels>,
     /// Names of the nodes whose pods use a claim, once per pod.
@@ -56,5 +72,147 @@ impl Snapshot {
     #[must_use]
     pub fn claim(&self, namespace: &Str, name: &Str) -> Option<&Arc<Claim>> {
         self.claims.get(&(namespace.clone(), name.clone()))
+    }
+
+    /// Adds or replaces a volume; returns what was there.
+    pub fn set_volume(&mut self, volume: Arc<Volume>) -> Option<Arc<Volume>> {
+        let old = self.remove_volume(&volume.name);
+        if let Some((namespace, name, _)) = &volume.claim {
+            let of_claim = self.claimed_volumes.entry((namespace.clone(), name.clone())).or_default();
+            of_claim.insert(volume.name.clone(), volume.clone());
+        }
+        if volume.is_free() {
+            let of_class = self.free_volumes.entry(volume.storage_class.clone()).or_default();
+            of_class.insert(volume.node_affinity.as_deref().and_then(reach_of_terms), volume.capacity, &volume.name, &volume);
+        }
+        self.volumes.insert(volume.name.clone(), volume);
+        old
+    }
+
+    /// Takes a volume away.
+    pub fn remove_volume(&mut self, name: &str) -> Option<Arc<Volume>> {
+        let old = self.volumes.remove(name)?;
+        if let Some((namespace, claim, _)) = &old.claim {
+            let key = (namespace.clone(), claim.clone());
+            if let Some(of_claim) = self.claimed_volumes.get_mut(&key) {
+                of_claim.remove(name);
+                if of_claim.is_empty() {
+                    self.claimed_volumes.remove(&key);
+                }
+            }
+        }
+        if let Some(of_class) = self.free_volumes.get_mut(&old.storage_class).filter(|_| old.is_free()) {
+            of_class.remove(old.node_affinity.as_deref().and_then(reach_of_terms), old.capacity, name);
+            if of_class.is_empty() {
+                self.free_volumes.remove(&old.storage_class);
+            }
+        }
+        Some(old)
+    }
+
+    /// Adds or replaces what a driver says of its room; returns what was there.
+    pub fn set_capacity(&mut self, capacity: Arc<StorageCapacity>) -> Option<Arc<StorageCapacity>> {
+        let key = (capacity.namespace.clone(), capacity.name.clone());
+        let old = self.remove_capacity(&key);
+        if let (Some(nodes), Some(limit)) = (&capacity.nodes, capacity.limit()) {
+            let of_class = self.room.entry(capacity.storage_class.clone()).or_default();
+            of_class.insert(reach_of_requirements(&nodes.0), limit, &full_name(&key), &capacity);
+        }
+        self.capacities.insert(key, capacity);
+        old
+    }
+
+    /// Takes what a driver said of its room away.
+    pub fn remove_capacity(&mut self, key: &NamespacedName) -> Option<Arc<StorageCapacity>> {
+        let old = self.capacities.remove(key)?;
+        if let (Some(nodes), Some(limit)) = (&old.nodes, old.limit())
+            && let Some(of_class) = self.room.get_mut(&old.storage_class)
+        {
+            of_class.remove(reach_of_requirements(&nodes.0), limit, &full_name(key));
+            if of_class.is_empty() {
+                self.room.remove(&old.storage_class);
+            }
+        }
+        Some(old)
+    }
+
+    /// Adds or replaces an attachment.
+    pub fn set_attachment(&mut self, attachment: Arc<Attachment>) {
+        self.remove_attachment(&attachment.name);
+        self.attached.entry(attachment.node.clone()).or_default().insert(attachment.name.clone(), attachment.clone());
+        self.attachments.insert(attachment.name.clone(), attachment);
+    }
+
+    /// Takes an attachment away.
+    pub fn remove_attachment(&mut self, name: &str) -> Option<Arc<Attachment>> {
+        let old = self.attachments.remove(name)?;
+        if let Some(on_node) = self.attached.get_mut(&old.node) {
+            on_node.remove(name);
+            if on_node.is_empty() {
+                self.attached.remove(&old.node);
+            }
+        }
+        Some(old)
+    }
+}
+
+fn full_name(key: &NamespacedName) -> Str {
+    format!("{}/{}", key.0, key.1).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::labels::Labels;
+    use crate::selector::{LabelSelector, Operator, Requirement};
+
+    #[test]
+    fn indices_follow_the_volumes() {
+        let mut snapshot = Snapshot::default();
+        let free = Volume { name: "pv".into(), storage_class: "c".into(), capacity: 5, available: true, ..Volume::default() };
+        let claim = Some(("ns".into(), "data".into(), "".into()));
+        let n_claimed = |s: &Snapshot| s.claimed_volumes.get(&("ns".into(), "data".into())).map_or(0, BTreeMap::len);
+        for (volume, n_free, claimed) in [
+            (free.clone(), 1, 0),
+            (Volume { capacity: 6, ..free.clone() }, 1, 0),
+            (Volume { claim: claim.clone(), ..free.clone() }, 0, 1),
+            (Volume { claim, available: false, ..free.clone() }, 0, 1),
+            (Volume { deleting: true, ..free.clone() }, 0, 0),
+            (free, 1, 0),
+        ] {
+            snapshot.set_volume(Arc::new(volume.clone()));
+            let found = snapshot.free_volumes.get("c").and_then(|f| f.smallest(&Labels::default(), 0, |_| true));
+            assert_eq!((found.is_some(), n_claimed(&snapshot)), (n_free == 1, claimed), "{volume:?}");
+            assert!(found.is_none_or(|v| **v == volume), "{volume:?}");
+        }
+        snapshot.remove_volume("pv");
+        assert!(snapshot.free_volumes.is_empty() && snapshot.claimed_volumes.is_empty() && snapshot.volumes.is_empty());
+    }
+
+    #[test]
+    fn room_follows_what_drivers_say() {
+        let mut snapshot = Snapshot::default();
+        let host = Requirement { key: "host".into(), operator: Operator::In, values: alloc::vec!["h".into()] };
+        let room = StorageCapacity {
+            namespace: "ns".into(),
+            name: "r".into(),
+            storage_class: "c".into(),
+            nodes: Some(LabelSelector(alloc::vec![host])),
+            capacity: Some(10),
+            maximum_volume_size: None,
+        };
+        let largest =
+            |s: &Snapshot, size| s.room.get("c").and_then(|r| r.smallest(&Labels::from([("host", "h")]), size, |_| true)).is_some();
+        for (room, fits) in [
+            (room.clone(), [true, true]),
+            (StorageCapacity { maximum_volume_size: Some(4), ..room.clone() }, [true, false]),
+            (StorageCapacity { capacity: None, ..room.clone() }, [false, false]),
+            (StorageCapacity { nodes: None, ..room.clone() }, [false, false]),
+        ] {
+            snapshot.set_capacity(Arc::new(room.clone()));
+            assert_eq!([4, 10].map(|size| largest(&snapshot, size)), fits, "{room:?}");
+        }
+        snapshot.remove_capacity(&("ns".into(), "r".into()));
+        assert!(snapshot.room.is_empty() && snapshot.capacities.is_empty());
     }
 }

@@ -3,7 +3,8 @@
 
 use crate::Str;
 use crate::labels::Labels;
-use crate::selector::NodeSelectorTerm;
+use crate::selector::{LabelSelector, NodeSelectorTerm};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// How many users a volume may have at once.
@@ -68,7 +69,7 @@ pub struct Claim {
     /// Volume mode is Block.
     pub block: bool,
     /// Selector over volumes' labels.
-    pub selector: Option<crate::selector::LabelSelector>,
+    pub selector: Option<LabelSelector>,
     /// `spec.volumeAttributesClassName`.
     pub attributes_class: Option<Str>,
 }
@@ -84,6 +85,8 @@ pub struct Volume {
     pub driver: Option<Str>,
     /// CSI volume handle.
     pub handle: Option<Str>,
+    /// The in-tree plugin that the volume is written for; driver and handle are then those of the driver that took over.
+    pub in_tree: Option<Str>,
     /// ORed terms; `None` when any node will do.
     pub node_affinity: Option<Vec<NodeSelectorTerm>>,
     /// Class.
@@ -102,6 +105,29 @@ pub struct Volume {
     pub block: bool,
     /// `spec.volumeAttributesClassName`.
     pub attributes_class: Option<Str>,
+}
+
+impl Volume {
+    /// Whether any claim may have it.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.claim.is_none() && self.available && !self.deleting
+    }
+
+    /// Whether it is bound or promised to this claim, and not to an earlier one of its name.
+    #[must_use]
+    pub fn is_for(&self, claim: &Claim) -> bool {
+        self.claim.as_ref().is_some_and(|(namespace, name, uid)| {
+            *namespace == claim.namespace && *name == claim.name && (uid.is_empty() || *uid == claim.uid)
+        })
+    }
+
+    /// Whether a node with these labels can reach it.
+    #[must_use]
+    pub fn is_reachable(&self, labels: &Labels) -> bool {
+        // kube-scheduler compares labels only: a term that names the node matches nothing.
+        self.node_affinity.as_ref().is_none_or(|terms| crate::selector::any_term_matches(terms, "", labels))
+    }
 }
 
 /// When claims of a class are bound.
@@ -149,4 +175,72 @@ pub struct CsiDriverOnNode {
     pub topology_keys: Vec<Str>,
     /// Volumes that can be attached; `None`: no limit known.
     pub allocatable: Option<i32>,
+}
+
+/// A CSIDriver: how a driver wants to be treated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CsiDriver {
+    /// Name.
+    pub name: Str,
+    /// Volumes are made only where a [`StorageCapacity`] says that there is room.
+    pub storage_capacity: bool,
+    /// Pods with its volumes run only where it is registered (`preventPodSchedulingIfMissing`).
+    pub needed_on_node: bool,
+}
+
+/// A CSIStorageCapacity: room for new volumes of a class on some nodes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StorageCapacity {
+    /// Namespace.
+    pub namespace: Str,
+    /// Name.
+    pub name: Str,
+    /// Class by name.
+    pub storage_class: Str,
+    /// Nodes that reach it; `None`: none does.
+    pub nodes: Option<LabelSelector>,
+    /// Room in bytes, where the driver says.
+    pub capacity: Option<i64>,
+    /// Largest single volume in bytes, where the driver says.
+    pub maximum_volume_size: Option<i64>,
+}
+
+impl StorageCapacity {
+    /// The largest volume that can be made: the more precise number wins.
+    #[must_use]
+    pub fn limit(&self) -> Option<i64> {
+        self.maximum_volume_size.or(self.capacity)
+    }
+}
+
+/// A VolumeAttachment: a volume that is attached to a node, or is being attached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attachment {
+    /// Name.
+    pub name: Str,
+    /// Driver.
+    pub driver: Str,
+    /// Node.
+    pub node: Str,
+    /// Volume by name; `None` for a volume that is written in a pod.
+    pub volume: Option<Str>,
+}
+
+/// What has to be done about a pod's volumes before it can be bound to its node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VolumePlan {
+    /// The node's labels, which every volume has to be within reach of.
+    pub node_labels: Labels,
+    /// Claims, and the volumes that they get.
+    pub bind: Vec<(Arc<Claim>, Arc<Volume>)>,
+    /// Claims that volumes are to be made for on the node.
+    pub provision: Vec<Arc<Claim>>,
+}
+
+impl VolumePlan {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bind.is_empty() && self.provision.is_empty()
+    }
 }

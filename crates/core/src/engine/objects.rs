@@ -21,32 +21,52 @@ impl Engine {
             Event::NodeSet(node, faults) => self.node_set(now, node, &faults),
             Event::NodeGone(name) => self.node_gone(now, &name),
             Event::ClaimSet(claim) => {
-                self.cache.objects().claims.insert((claim.namespace.clone(), claim.name.clone()), claim.clone());
-                self.wake(now, &ClusterEvent::Claim(&claim));
+                let old = self.cache.objects().claims.insert((claim.namespace.clone(), claim.name.clone()), claim.clone());
+                self.wake(now, &ClusterEvent::Claim(old.as_deref(), &claim));
             }
             Event::ClaimGone(namespace, name) => {
                 self.cache.objects().claims.remove(&(namespace, name));
             }
             Event::VolumeSet(volume) => {
-                self.cache.objects().volumes.insert(volume.name.clone(), volume.clone());
-                self.wake(now, &ClusterEvent::Volume(&volume));
+                let old = self.cache.objects().set_volume(volume.clone());
+                self.wake(now, &ClusterEvent::Volume(old.as_deref(), &volume));
             }
             Event::VolumeGone(name) => {
-                self.cache.objects().volumes.remove(&name);
+                self.cache.objects().remove_volume(&name);
             }
             Event::ClassSet(class) => {
-                self.cache.objects().classes.insert(class.name.clone(), class.clone());
-                self.wake(now, &ClusterEvent::Class(&class));
+                let old = self.cache.objects().classes.insert(class.name.clone(), class.clone());
+                self.wake(now, &ClusterEvent::Class(old.as_deref(), &class));
             }
             Event::ClassGone(name) => {
                 self.cache.objects().classes.remove(&name);
             }
             Event::CsiNodeSet(csi_node) => {
-                self.cache.objects().csi_nodes.insert(csi_node.name.clone(), csi_node.clone());
-                self.wake(now, &ClusterEvent::CsiNode(&csi_node));
+                let old = self.cache.objects().csi_nodes.insert(csi_node.name.clone(), csi_node.clone());
+                self.wake(now, &ClusterEvent::CsiNode(old.as_deref(), &csi_node));
             }
             Event::CsiNodeGone(name) => {
                 self.cache.objects().csi_nodes.remove(&name);
+            }
+            Event::CsiDriverSet(driver) => {
+                let old = self.cache.objects().csi_drivers.insert(driver.name.clone(), driver.clone());
+                self.wake(now, &ClusterEvent::CsiDriver(old.as_deref(), &driver));
+            }
+            Event::CsiDriverGone(name) => {
+                self.cache.objects().csi_drivers.remove(&name);
+            }
+            Event::CapacitySet(capacity) => {
+                let old = self.cache.objects().set_capacity(capacity.clone());
+                self.wake(now, &ClusterEvent::Capacity(old.as_deref(), &capacity));
+            }
+            Event::CapacityGone(namespace, name) => {
+                self.cache.objects().remove_capacity(&(namespace, name));
+            }
+            Event::AttachmentSet(attachment) => self.cache.objects().set_attachment(attachment),
+            Event::AttachmentGone(name) => {
+                if let Some(attachment) = self.cache.objects().remove_attachment(&name) {
+                    self.wake(now, &ClusterEvent::Detached(&attachment));
+                }
             }
             Event::NamespaceSet(name, labels) => {
                 self.cache.objects().namespaces.insert(name, labels);

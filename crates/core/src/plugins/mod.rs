@@ -3,6 +3,7 @@
 
 mod ai_storage;
 pub mod args;
+mod claims;
 mod data_locality_aware;
 mod domains;
 #[cfg(test)]
@@ -18,11 +19,14 @@ mod node_ports;
 mod node_resources_balanced_allocation;
 mod node_resources_fit;
 mod node_unschedulable;
+mod node_volume_limits;
 mod pod_topology_spread;
 mod resource_scoring;
 mod scheduling_gates;
 mod storage_tier_aware;
 mod taint_toleration;
+mod volume_restrictions;
+mod volume_zone;
 
 pub(crate) use data_locality_aware::is_local;
 pub use inter_pod_affinity::InterPodAffinity;
@@ -67,8 +71,11 @@ const REGISTRY: &[(&str, Make)] = &[
     ("NodeResourcesBalancedAllocation", |args| Box::new(NodeResourcesBalancedAllocation { args: args.balanced_allocation.clone() })),
     ("NodeResourcesFit", |args| Box::new(NodeResourcesFit { args: args.node_resources_fit.clone() })),
     ("NodeUnschedulable", |_| Box::new(node_unschedulable::NodeUnschedulable)),
+    ("NodeVolumeLimits", |_| Box::new(node_volume_limits::NodeVolumeLimits)),
     ("PodTopologySpread", |args| Box::new(PodTopologySpread { args: args.pod_topology_spread.clone() })),
     ("SchedulingGates", |_| Box::new(scheduling_gates::SchedulingGates)),
     ("StorageTierAware", |_| Box::new(storage_tier_aware::StorageTierAware)),
     ("TaintToleration", |_| Box::new(taint_toleration::TaintToleration)),
+    ("VolumeRestrictions", |_| Box::new(volume_restrictions::VolumeRestrictions)),
+    ("VolumeZone", |_| Box::new(volume_zone::VolumeZone)),
 ];

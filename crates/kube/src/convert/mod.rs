@@ -9,7 +9,7 @@ mod storage;
 
 pub use node::node;
 pub use pod::pod;
-pub use storage::{claim, class, csi_node, namespace, volume};
+pub use storage::{attachment, claim, class, csi_driver, csi_node, namespace, storage_capacity, volume};
 
 use crate::intern::Interner;
 use crate::objects::Quantities;

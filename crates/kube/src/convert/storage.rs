@@ -2,14 +2,20 @@
 //! Leaves out binding: these are facts only.
 
 use super::affinity::Context;
-use super::{Amounts, Converted, labels};
+use super::{Amounts, Converted, bad_quantity, labels};
 use crate::intern::Interner;
-use crate::objects::{ClaimObject, CsiNodeObject, NamespaceObject, PersistentVolumeObject, StorageClassObject};
+use crate::objects::{
+    AttachmentObject, ClaimObject, CsiDriverObject, CsiNodeObject, NamespaceObject, PersistentVolumeObject, QuantityText,
+    StorageCapacityObject, StorageClassObject,
+};
 use aisched_model::Str;
 use aisched_model::labels::Labels;
+use aisched_model::quantity::Quantity;
 use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement};
 use aisched_model::storage_facts::Fault;
-use aisched_model::volume::{AccessModes, BindingMode, Claim, CsiDriverOnNode, CsiNode, StorageClass, Volume};
+use aisched_model::volume::{
+    AccessModes, Attachment, BindingMode, Claim, CsiDriver, CsiDriverOnNode, CsiNode, StorageCapacity, StorageClass, Volume,
+};
 use k8s_openapi::api::core::v1::TopologySelectorTerm;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -84,11 +90,14 @@ pub fn volume(object: &PersistentVolumeObject, interner: &mut Interner) -> Conve
     let node_affinity = required.map(|s| context.node_terms("spec.nodeAffinity.required", s));
     let class = annotation(meta, BETA_CLASS).or(spec.storage_class_name.as_deref()).unwrap_or_default();
     let claim = spec.claim_ref.as_ref().filter(|c| !c.name.is_empty());
+    let csi = spec.csi.as_ref().map(|c| (None, c.driver.as_str(), c.volume_handle.as_str()));
+    let source = csi.or_else(|| in_tree(object).map(|(plugin, driver, id)| (Some(plugin), driver, id)));
     let value = Volume {
         name: name(meta, interner),
         labels: labels(meta.labels.as_ref(), interner),
-        driver: spec.csi.as_ref().map(|c| interner.str(&c.driver)),
-        handle: spec.csi.as_ref().map(|c| interner.str(&c.volume_handle)),
+        driver: source.map(|(_, driver, _)| interner.str(driver)),
+        handle: source.map(|(_, _, handle)| interner.str(handle)),
+        in_tree: source.and_then(|(plugin, _, _)| plugin).map(|plugin| interner.str(plugin)),
         node_affinity,
         storage_class: interner.str(class),
         access_modes: access_modes(&spec.access_modes, &mut faults),
@@ -100,6 +109,23 @@ pub fn volume(object: &PersistentVolumeObject, interner: &mut Interner) -> Conve
         attributes_class: spec.volume_attributes_class_name.as_deref().filter(|c| !c.is_empty()).map(|c| interner.str(c)),
     };
     Converted::new(value, faults)
+}
+
+/// Plugin, the driver that took over, and id of a volume that is written for an in-tree plugin.
+fn in_tree(object: &PersistentVolumeObject) -> Option<(&'static str, &'static str, &str)> {
+    let spec = &object.spec;
+    let sources = [
+        (&spec.aws_elastic_block_store, "kubernetes.io/aws-ebs", "ebs.csi.aws.com"),
+        (&spec.azure_disk, "kubernetes.io/azure-disk", "disk.csi.azure.com"),
+        (&spec.cinder, "kubernetes.io/cinder", "cinder.csi.openstack.org"),
+        (&spec.gce_persistent_disk, "kubernetes.io/gce-pd", "pd.csi.storage.gke.io"),
+        (&spec.portworx_volume, "kubernetes.io/portworx-volume", "pxd.portworx.com"),
+    ];
+    sources.into_iter().find_map(|(source, plugin, driver)| {
+        let id = source.as_ref()?.id.as_str();
+        // `aws://zone/vol-…` is `vol-…` to the driver.
+        Some((plugin, driver, if plugin == "kubernetes.io/aws-ebs" { id.rsplit('/').next().unwrap_or(id) } else { id }))
+    })
 }
 
 /// A class.
@@ -137,6 +163,55 @@ pub fn csi_node(object: &CsiNodeObject, interner: &mut Interner) -> Converted<Cs
     let migrated = annotation(&object.metadata, "storage.alpha.kubernetes.io/migrated-plugins").unwrap_or_default();
     let migrated_plugins = migrated.split(',').map(str::trim).filter(|p| !p.is_empty()).map(|p| interner.str(p)).collect();
     Converted::new(CsiNode { name: name(&object.metadata, interner), drivers, migrated_plugins }, Vec::new())
+}
+
+/// A driver.
+#[must_use]
+pub fn csi_driver(object: &CsiDriverObject, interner: &mut Interner) -> Converted<CsiDriver> {
+    let spec = &object.spec;
+    let value = CsiDriver {
+        name: name(&object.metadata, interner),
+        storage_capacity: spec.storage_capacity,
+        needed_on_node: spec.prevent_pod_scheduling_if_missing,
+    };
+    Converted::new(value, Vec::new())
+}
+
+/// What a driver says of its room.
+#[must_use]
+pub fn storage_capacity(object: &StorageCapacityObject, interner: &mut Interner) -> Converted<StorageCapacity> {
+    let mut faults = Vec::new();
+    let meta = &object.metadata;
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    let mut context = Context { interner, faults: &mut faults, namespace };
+    let nodes = context.selector("nodeTopology", object.node_topology.as_ref());
+    let mut bytes = |path: &str, text: &Option<QuantityText>| {
+        let text = &text.as_ref()?.0;
+        Quantity::parse(text).map(Quantity::value).map_err(|e| faults.push(bad_quantity(path, text, e))).ok()
+    };
+    let (capacity, maximum_volume_size) = (bytes("capacity", &object.capacity), bytes("maximumVolumeSize", &object.maximum_volume_size));
+    let value = StorageCapacity {
+        namespace: interner.str(namespace),
+        name: name(meta, interner),
+        storage_class: interner.str(&object.storage_class_name),
+        nodes,
+        capacity,
+        maximum_volume_size,
+    };
+    Converted::new(value, faults)
+}
+
+/// A volume's attachment to a node.
+#[must_use]
+pub fn attachment(object: &AttachmentObject, interner: &mut Interner) -> Converted<Attachment> {
+    let spec = &object.spec;
+    let value = Attachment {
+        name: name(&object.metadata, interner),
+        driver: interner.str(&spec.attacher),
+        node: interner.str(&spec.node_name),
+        volume: spec.source.persistent_volume_name.as_ref().map(|v| interner.str(v)),
+    };
+    Converted::new(value, Vec::new())
 }
 
 /// A namespace's name and labels.

@@ -10,7 +10,10 @@ pub use pod::{
     ConditionObject, ContainerObject, ContainerStatusObject, Named, PodObject, PodSpecObject, PodStatusObject, PortObject, ResourcesObject,
     VolumeObject,
 };
-pub use storage::{ClaimObject, CsiNodeObject, NamespaceObject, StorageClassObject, VolumeObject as PersistentVolumeObject};
+pub use storage::{
+    AttachmentObject, ClaimObject, CsiDriverObject, CsiNodeObject, NamespaceObject, StorageCapacityObject, StorageClassObject,
+    VolumeObject as PersistentVolumeObject,
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use serde::de::{Deserialize, Deserializer, Visitor};

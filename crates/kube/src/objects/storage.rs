@@ -1,9 +1,9 @@
 //! Claims, volumes, classes, drivers on nodes, and namespaces: the fields that the scheduler reads.
-//! Leaves out volume sources other than CSI.
+//! Leaves out volume sources that no driver has to do with.
 
-use super::{Quantities, nullable, slim_meta};
+use super::{Quantities, QuantityText, nullable, slim_meta};
 use k8s_openapi::api::core::v1::{Namespace, NodeSelector, PersistentVolume, PersistentVolumeClaim, TopologySelectorTerm};
-use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
+use k8s_openapi::api::storage::v1::{CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 macro_rules! parts {
@@ -75,6 +75,46 @@ pub struct CsiNodeObject {
     pub spec: CsiNodeSpec,
 }
 
+/// A CSIDriver.
+#[derive(Clone, Debug, Default, kube::Resource, serde::Deserialize)]
+#[resource(inherit = CSIDriver)]
+#[serde(default)]
+pub struct CsiDriverObject {
+    /// Metadata.
+    #[serde(deserialize_with = "slim_meta")]
+    pub metadata: ObjectMeta,
+    /// Specification.
+    #[serde(deserialize_with = "nullable")]
+    pub spec: CsiDriverSpec,
+}
+
+/// A CSIStorageCapacity.
+#[derive(Clone, Debug, Default, kube::Resource, serde::Deserialize)]
+#[resource(inherit = CSIStorageCapacity)]
+#[serde(default, rename_all = "camelCase")]
+#[allow(missing_docs, reason = "the fields are the API's")]
+pub struct StorageCapacityObject {
+    #[serde(deserialize_with = "slim_meta")]
+    pub metadata: ObjectMeta,
+    pub storage_class_name: String,
+    pub node_topology: Option<LabelSelector>,
+    pub capacity: Option<QuantityText>,
+    pub maximum_volume_size: Option<QuantityText>,
+}
+
+/// A VolumeAttachment.
+#[derive(Clone, Debug, Default, kube::Resource, serde::Deserialize)]
+#[resource(inherit = VolumeAttachment)]
+#[serde(default)]
+pub struct AttachmentObject {
+    /// Metadata.
+    #[serde(deserialize_with = "slim_meta")]
+    pub metadata: ObjectMeta,
+    /// Specification.
+    #[serde(deserialize_with = "nullable")]
+    pub spec: AttachmentSpec,
+}
+
 /// A namespace.
 #[derive(Clone, Debug, Default, kube::Resource, serde::Deserialize)]
 #[resource(inherit = Namespace)]
@@ -103,6 +143,11 @@ parts! {
     /// A volume's `spec`.
     VolumeSpec {
         csi: Option<CsiVolume>,
+        aws_elastic_block_store: Option<InTreeVolume>,
+        azure_disk: Option<InTreeVolume>,
+        cinder: Option<InTreeVolume>,
+        gce_persistent_disk: Option<InTreeVolume>,
+        portworx_volume: Option<InTreeVolume>,
         node_affinity: Option<VolumeNodeAffinity>,
         storage_class_name: Option<String>,
         #[serde(deserialize_with = "nullable")] access_modes: Vec<String>,
@@ -113,6 +158,10 @@ parts! {
     }
     /// `spec.csi`.
     CsiVolume { driver: String, volume_handle: String }
+    /// A volume of an in-tree plugin; each names it in a field of its own.
+    InTreeVolume {
+        #[serde(rename = "volumeID", alias = "pdName", alias = "diskURI")] id: String,
+    }
     /// `spec.nodeAffinity`.
     VolumeNodeAffinity { required: Option<NodeSelector> }
     /// `spec.claimRef`.
@@ -129,6 +178,19 @@ parts! {
         #[serde(deserialize_with = "nullable")] topology_keys: Vec<String>,
         allocatable: Option<VolumeNodeResources>,
     }
+    /// A CSIDriver's `spec`.
+    CsiDriverSpec {
+        #[serde(deserialize_with = "nullable")] storage_capacity: bool,
+        #[serde(deserialize_with = "nullable")] prevent_pod_scheduling_if_missing: bool,
+    }
+    /// A VolumeAttachment's `spec`.
+    AttachmentSpec {
+        attacher: String,
+        node_name: String,
+        #[serde(deserialize_with = "nullable")] source: AttachmentSource,
+    }
+    /// What is attached.
+    AttachmentSource { persistent_volume_name: Option<String> }
     /// How many volumes fit.
     VolumeNodeResources { count: Option<i32> }
 }

@@ -4,7 +4,10 @@
 use super::health::ResourceName;
 use crate::convert::{self, Converted};
 use crate::intern::Interner;
-use crate::objects::{ClaimObject, CsiNodeObject, NamespaceObject, NodeObject, PersistentVolumeObject, PodObject, StorageClassObject};
+use crate::objects::{
+    AttachmentObject, ClaimObject, CsiDriverObject, CsiNodeObject, NamespaceObject, NodeObject, PersistentVolumeObject, PodObject,
+    StorageCapacityObject, StorageClassObject,
+};
 use aisched_core::event::{Event, PodRef};
 use aisched_model::Str;
 use aisched_model::storage_facts::Fault;
@@ -75,17 +78,27 @@ kinds! {
         set: convert::class => |c: Converted<_>| Event::ClassSet(Arc::new(c.value)), gone: |id: Id| Event::ClassGone(id.name);
     CsiNodes: CsiNodeObject, "csinodes" in "storage.k8s.io",
         set: convert::csi_node => |c: Converted<_>| Event::CsiNodeSet(Arc::new(c.value)), gone: |id: Id| Event::CsiNodeGone(id.name);
+    CsiDrivers: CsiDriverObject, "csidrivers" in "storage.k8s.io",
+        set: convert::csi_driver => |c: Converted<_>| Event::CsiDriverSet(Arc::new(c.value)), gone: |id: Id| Event::CsiDriverGone(id.name);
+    StorageCapacities: StorageCapacityObject, "csistoragecapacities" in "storage.k8s.io",
+        set: convert::storage_capacity => |c: Converted<_>| Event::CapacitySet(Arc::new(c.value)),
+        gone: |id: Id| Event::CapacityGone(id.namespace, id.name);
+    Attachments: AttachmentObject, "volumeattachments" in "storage.k8s.io",
+        set: convert::attachment => |c: Converted<_>| Event::AttachmentSet(Arc::new(c.value)), gone: |id: Id| Event::AttachmentGone(id.name);
     Namespaces: NamespaceObject, "namespaces" in "",
         set: convert::namespace => |c: Converted<(Str, _)>| Event::NamespaceSet(c.value.0, c.value.1), gone: |id: Id| Event::NamespaceGone(id.name);
 }
 
 /// The plurals of all kinds, for the gate.
-pub(super) const NAMES: [&str; 7] = [
+pub(super) const NAMES: [&str; 10] = [
     Nodes::NAME.plural,
     Pods::NAME.plural,
     Claims::NAME.plural,
     Volumes::NAME.plural,
     Classes::NAME.plural,
     CsiNodes::NAME.plural,
+    CsiDrivers::NAME.plural,
+    StorageCapacities::NAME.plural,
+    Attachments::NAME.plural,
     Namespaces::NAME.plural,
 ];

@@ -34,7 +34,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// What [`Gate::new`] has to await for [`watch`].
-pub const AWAITED: [&str; 7] = kinds::NAMES;
+pub const AWAITED: [&str; 10] = kinds::NAMES;
 
 /// How to watch.
 #[derive(Clone, Debug)]
@@ -73,6 +73,9 @@ pub fn watch(client: Client, events: UnboundedSender<Event>, health: Health, gat
     tasks.spawn(watch_kind::<kinds::Volumes>(context.clone()));
     tasks.spawn(watch_kind::<kinds::Classes>(context.clone()));
     tasks.spawn(watch_kind::<kinds::CsiNodes>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::CsiDrivers>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::StorageCapacities>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::Attachments>(context.clone()));
     tasks.spawn(watch_kind::<kinds::Namespaces>(context));
     tasks
 }
