@@ -3,6 +3,7 @@
 
 use aisched_model::Str;
 use aisched_model::config::Config;
+use aisched_model::disruption::DisruptionBudget;
 use aisched_model::labels::Labels;
 use aisched_model::node::Node;
 use aisched_model::pod::Pod;
@@ -74,6 +75,17 @@ pub enum Event {
         /// How it ended.
         outcome: BindOutcome,
     },
+    /// A disruption budget is there, or changed.
+    BudgetSet(Arc<DisruptionBudget>),
+    /// A disruption budget is gone: namespace, name.
+    BudgetGone(Str, Str),
+    /// The victims of a preemption that the engine asked for have been asked to go, or could not be.
+    PreemptEnded {
+        /// The pod that they were to make room for.
+        pod: PodRef,
+        /// Those that could not be deleted.
+        failed: Vec<PodRef>,
+    },
 }
 
 /// An answer of the policy service.
@@ -143,6 +155,24 @@ pub enum Action {
         reason: &'static str,
         /// The whole message.
         message: Str,
+    },
+    /// Write a pod's `status.nominatedNodeName`; an empty node takes it away.
+    Nominate {
+        /// The pod.
+        pod: PodRef,
+        /// The node.
+        node: Str,
+    },
+    /// Delete pods to make room for another; the outcome comes as [`Event::PreemptEnded`].
+    Preempt {
+        /// The pod that needs the room.
+        pod: PodRef,
+        /// The node that it is nominated to.
+        node: Str,
+        /// The pods that are to go.
+        victims: Vec<PodRef>,
+        /// Profile that speaks: the reporting controller.
+        reporter: Str,
     },
     /// A policy question was settled, for the log.
     PolicyResolved {

@@ -23,16 +23,15 @@ impl Nominated {
         self.by_node.entry(node).or_default().push(pod);
     }
 
-    /// Takes a pod's nomination back; returns the node that it was for.
-    pub fn remove(&mut self, uid: &str) -> Option<Str> {
+    /// Takes a pod's nomination back; returns the pod and the node that it was for.
+    pub fn remove(&mut self, uid: &str) -> Option<(PlacedPod, Str)> {
         let node = self.node_of.remove(uid)?;
-        if let Some(pods) = self.by_node.get_mut(&node) {
-            pods.retain(|p| *p.pod.uid != *uid);
-            if pods.is_empty() {
-                self.by_node.remove(&node);
-            }
+        let pods = self.by_node.get_mut(&node)?;
+        let placed = pods.remove(pods.iter().position(|p| *p.pod.uid == *uid)?);
+        if pods.is_empty() {
+            self.by_node.remove(&node);
         }
-        Some(node)
+        Some((placed, node))
     }
 
     /// The node that a pod is nominated to.
@@ -89,8 +88,8 @@ mod tests {
         nominated.set(placed("p"), "b".into());
         assert_eq!(nominated.on("a").iter().map(|p| &*p.pod.uid).collect::<Vec<_>>(), ["q"]);
         assert_eq!((nominated.on("b").len(), nominated.node_of("p").map(|n| &**n)), (1, Some("b")));
-        assert_eq!(nominated.remove("p").as_deref(), Some("b"));
-        assert_eq!(nominated.remove("q").as_deref(), Some("a"));
+        assert_eq!(nominated.remove("p").map(|(_, node)| node).as_deref(), Some("b"));
+        assert_eq!(nominated.remove("q").map(|(_, node)| node).as_deref(), Some("a"));
         assert!(nominated.remove("q").is_none() && nominated.is_empty() && nominated.by_node.is_empty());
     }
 

@@ -183,6 +183,10 @@ impl Simulation {
                 self.decided.insert(decision.uid.clone());
                 self.decisions.push_back(decision);
             }
+            Action::Nominate { pod, node } => {
+                self.change(&pod.uid, |pod| pod.nominated_node = Some(node).filter(|node| !node.is_empty()));
+            }
+            Action::Preempt { pod, node, victims, reporter: _ } => self.preempt(pod, &node, victims),
             Action::ForgetPolicy(_) | Action::ReportResult(_) | Action::PolicyResolved { .. } => {}
         }
     }
@@ -193,6 +197,18 @@ impl Simulation {
             pod.refused = None;
         });
         self.happens(Event::BindEnded { pod, node: node.clone(), outcome: BindOutcome::Bound });
+    }
+
+    /// Deletes the victims without grace.
+    fn preempt(&mut self, pod: PodRef, node: &Str, victims: Vec<PodRef>) {
+        for victim in victims {
+            if self.pods.remove(&victim.uid).is_some() {
+                let (of, by) = ((&victim.namespace, &victim.name), (&pod.namespace, &pod.name));
+                self.notes.push(format!("pod {}/{} was preempted on node {node} by {}/{}", of.0, of.1, by.0, by.1));
+                self.happens(Event::PodGone(victim));
+            }
+        }
+        self.happens(Event::PreemptEnded { pod, failed: Vec::new() });
     }
 
     /// Changes a pod on the virtual API server, which tells its watchers.

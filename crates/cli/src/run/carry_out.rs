@@ -27,6 +27,10 @@ impl Edges {
             Action::SetCondition { pod, transition, reason, message } => {
                 self.status.write(Refused { pod, transition, reason, message });
             }
+            Action::Nominate { .. } => {}
+            Action::Preempt { pod, victims, .. } => {
+                self.event_sender.send(event::Event::PreemptEnded { pod, failed: victims }).ok(); // nobody deletes them yet
+            }
             Action::PolicyResolved { pod, source } => {
                 self.metrics.policy_resolved(source);
                 tracing::info!("{} namespace={} pod={}", log_line(source), pod.namespace, pod.name);

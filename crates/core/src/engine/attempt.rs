@@ -39,9 +39,10 @@ impl Engine {
         self.records.add(decision.clone());
         self.actions.push(Action::Decided(decision.clone()));
         match &decision.node {
-            Some(node) => self.assume(&pod, node, &decided.workload),
+            Some(node) => self.assume(now, &pod, node, &decided.workload),
             None => {
                 self.refuse(&pod, decision.message.clone().unwrap_or_default());
+                self.nominate(now, &pod, decided.outcome.nominate);
                 self.queue.refused(now, &pod.uid, decided.outcome.refused_by);
                 self.ask_again(&pod.uid);
                 self.report_failure(now, &pod.uid, decision.message.as_deref().unwrap_or_default());
@@ -61,8 +62,9 @@ impl Engine {
         Some(Decided { outcome, workload })
     }
 
-    fn assume(&mut self, pod: &Arc<Pod>, node: &Str, workload: &WorkloadProfile) {
+    fn assume(&mut self, now: Millis, pod: &Arc<Pod>, node: &Str, workload: &WorkloadProfile) {
         let Some(waiting) = self.queue.remove(&pod.uid) else { return };
+        self.nomination_served(now, &pod.uid, node);
         self.cache.assume(pod, node, workload.io_demand());
         self.binding.insert(pod.uid.clone(), Binding { waiting, node: node.clone() });
         self.actions.push(Action::Bind { pod: PodRef::from(&**pod), node: node.clone() });
@@ -132,6 +134,7 @@ impl Engine {
             return self.actions.push(Action::ForgetPolicy(pod.uid.clone())); // the watch says that it is bound after all
         }
         self.complain(&pod, "SchedulerError", format!("running Bind plugin \"DefaultBinder\": {error}"));
+        self.clear_nomination(now, &pod);
         self.queue.restore(binding.waiting);
         self.queue.failed(now, &pod.uid);
         self.report_failure(now, &pod.uid, error);

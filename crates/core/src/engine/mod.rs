@@ -4,10 +4,13 @@
 mod attempt;
 mod objects;
 mod policy;
+mod preempt;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_policy;
+#[cfg(test)]
+mod tests_preempt;
 mod waiting;
 
 use crate::cache::Cache;
@@ -94,6 +97,7 @@ impl Engine {
             Event::Configured(config) => self.configured(now, config),
             Event::PolicyAnswered(answer) => self.policy_answered(now, answer),
             Event::BindEnded { pod, node: _, outcome } => self.bind_ended(now, &pod, outcome),
+            Event::PreemptEnded { pod, failed } => self.preempt_ended(now, &pod, &failed),
             object => self.object_changed(now, object),
         }
     }

@@ -68,6 +68,12 @@ impl Engine {
                     self.wake(now, &ClusterEvent::Detached(&attachment));
                 }
             }
+            Event::BudgetSet(budget) => {
+                self.cache.objects().budgets.insert((budget.namespace.clone(), budget.name.clone()), budget);
+            }
+            Event::BudgetGone(namespace, name) => {
+                self.cache.objects().budgets.remove(&(namespace, name));
+            }
             Event::NamespaceSet(name, labels) => {
                 self.cache.objects().namespaces.insert(name, labels);
                 self.wake(now, &ClusterEvent::Namespace);
@@ -80,7 +86,8 @@ impl Engine {
             | Event::Synced
             | Event::Configured(_)
             | Event::PolicyAnswered(_)
-            | Event::BindEnded { .. } => {}
+            | Event::BindEnded { .. }
+            | Event::PreemptEnded { .. } => {}
         }
     }
 
@@ -137,6 +144,7 @@ impl Engine {
         if self.queue.remove(&pod.uid).is_some() {
             self.actions.push(Action::ForgetPolicy(pod.uid.clone()));
         }
+        self.nomination_served(now, &pod.uid, node);
         let io = self.io_of(pod);
         match self.cache.set_pod(pod.clone(), node, io) {
             None => self.wake(now, &ClusterEvent::PodPlaced(pod)),
@@ -146,7 +154,7 @@ impl Engine {
     }
 
     /// The I/O that a bound pod was promised, as far as the pod itself says: only pods of this scheduler were promised any.
-    fn io_of(&self, pod: &Pod) -> IoDemand {
+    pub(super) fn io_of(&self, pod: &Pod) -> IoDemand {
         match self.profile_of(&pod.spec.scheduler_name) {
             Some(profile) if profile.has_ai_plugins() => WorkloadProfile::resolve(pod, None, &self.config).io_demand(),
             Some(_) | None => IoDemand::default(),
@@ -158,6 +166,8 @@ impl Engine {
             self.actions.push(Action::ForgetPolicy(pod.uid.clone()));
         }
         self.binding.remove(&pod.uid);
+        self.cache.objects().nominated.pardon(&pod.uid);
+        self.forget_nomination(now, &pod.uid);
         if let Some(removed) = self.cache.remove_pod(&pod.uid) {
             self.wake(now, &ClusterEvent::PodRemoved(&removed));
         }

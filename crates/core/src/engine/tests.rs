@@ -87,6 +87,11 @@ fn describe(action: &Action) -> Option<String> {
         Action::Bind { pod, node } => format!("bind {} {node}", pod.name),
         Action::RecordEvent(e) => format!("event {}: {}", e.reason, e.note),
         Action::SetCondition { pod, transition, reason, .. } => format!("condition {} {reason} {transition}", pod.name),
+        Action::Nominate { pod, node } => format!("nominate {} {node}", pod.name),
+        Action::Preempt { pod, node, victims, .. } => {
+            let victims: Vec<&str> = victims.iter().map(|v| &*v.name).collect();
+            format!("preempt {} for {} on {node}", victims.join(" "), pod.name)
+        }
         Action::PolicyResolved { pod, source } => format!("policy {} {}", pod.name, source.as_str()),
     })
 }

@@ -21,11 +21,16 @@ impl Engine {
             binding.waiting.replace(pod); // decided already; counts again only if the bind fails
             return;
         }
-        if self.profile_of(&pod.spec.scheduler_name).is_none() || self.cache.is_placed(&pod.uid) {
+        if self.cache.is_placed(&pod.uid) {
             return;
         }
+        if self.profile_of(&pod.spec.scheduler_name).is_none() {
+            return self.nomination_seen(now, None, &pod);
+        }
         let uid = pod.uid.clone();
-        match self.queue.replace(pod.clone()) {
+        let old = self.queue.replace(pod.clone());
+        self.nomination_seen(now, old.as_deref(), &pod);
+        match old {
             None => {
                 self.queue.add(now, pod);
                 self.make_ready(now, &uid);

@@ -1,0 +1,102 @@
+//! What follows from preemption: nominations kept in step with the API, and victims that are to leave.
+//! Leaves out choosing them (`preemption`) and having them deleted: whoever carries the actions out does that.
+
+use super::Engine;
+use crate::event::{Action, Millis, PodRef};
+use crate::framework::ClusterEvent;
+use crate::preemption::{Candidate, Nominate};
+use aisched_model::Str;
+use aisched_model::node::PlacedPod;
+use aisched_model::pod::Pod;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+impl Engine {
+    /// Does what a decision on a refused pod says of its nomination. The pod has to be in flight: it must not wake itself.
+    pub(super) fn nominate(&mut self, now: Millis, pod: &Arc<Pod>, nominate: Nominate) {
+        match nominate {
+            Nominate::Keep => {}
+            Nominate::Clear => self.clear_nomination(now, pod),
+            Nominate::On(candidate) => self.preempt(now, pod, &candidate),
+        }
+    }
+
+    /// Nominates the pod to the candidate's node before anyone else can take the room, and asks for its victims to go.
+    fn preempt(&mut self, now: Millis, pod: &Arc<Pod>, candidate: &Candidate) {
+        let node = &candidate.node;
+        for rival in self.own_nominated_below(pod.spec.priority, node) {
+            // It would wait for room that is another's now; elsewhere it may find some at once.
+            self.clear_nomination(now, &rival);
+            self.requeue(now, &rival.uid);
+        }
+        let placed = PlacedPod { pod: pod.clone(), io: self.io_of(pod) };
+        self.cache.objects().nominated.set(placed, node.clone());
+        if pod.nominated_node.as_ref() != Some(node) {
+            self.actions.push(Action::Nominate { pod: PodRef::from(&**pod), node: node.clone() });
+        }
+        let nominated = &mut self.cache.objects().nominated;
+        let victims = candidate.victims.iter().filter(|v| !v.deleting && nominated.condemn(v.uid.clone()));
+        let victims: Vec<PodRef> = victims.map(|v| PodRef::from(&**v)).collect();
+        if !victims.is_empty() {
+            let reporter = pod.spec.scheduler_name.clone();
+            self.actions.push(Action::Preempt { pod: PodRef::from(&**pod), node: node.clone(), victims, reporter });
+        }
+    }
+
+    /// Pods of this scheduler below a priority that are nominated to a node.
+    fn own_nominated_below(&self, priority: i32, node: &str) -> Vec<Arc<Pod>> {
+        let nominated = self.cache.snapshot().nominated.on(node).iter().map(|placed| &placed.pod);
+        let own = |pod: &&Arc<Pod>| self.queue.get(&pod.uid).is_some();
+        nominated.filter(|pod| pod.spec.priority < priority).filter(own).cloned().collect()
+    }
+
+    /// Takes a pod's nomination back, here and in the API.
+    pub(super) fn clear_nomination(&mut self, now: Millis, pod: &Pod) {
+        let nominated = self.cache.snapshot().nominated.node_of(&pod.uid).is_some();
+        if nominated || pod.nominated_node.is_some() {
+            self.actions.push(Action::Nominate { pod: PodRef::from(pod), node: "".into() });
+        }
+        self.forget_nomination(now, &pod.uid);
+    }
+
+    /// Forgets a pod's nomination; those who gave way to it may have room now.
+    pub(super) fn forget_nomination(&mut self, now: Millis, uid: &str) {
+        if let Some((placed, node)) = self.cache.objects().nominated.remove(uid) {
+            let freed = Pod { nominated_node: Some(node), ..Pod::clone(&placed.pod) };
+            self.wake(now, &ClusterEvent::PodRemoved(&freed));
+        }
+    }
+
+    /// The pod is taken onto a node: its nomination has served, and if that was for another node, the room there is free.
+    pub(super) fn nomination_served(&mut self, now: Millis, uid: &str, node: &Str) {
+        if self.cache.snapshot().nominated.node_of(uid) == Some(node) {
+            self.cache.objects().nominated.remove(uid);
+        } else {
+            self.forget_nomination(now, uid);
+        }
+    }
+
+    /// Takes in what the API says of a waiting pod's nomination, of any scheduler. `before` is what it said last, if the pod is this
+    /// scheduler's: only a change says something new, because a nomination of its own may not have arrived there yet.
+    pub(super) fn nomination_seen(&mut self, now: Millis, before: Option<&Pod>, pod: &Arc<Pod>) {
+        let said = before.is_none_or(|before| before.nominated_node != pod.nominated_node);
+        let node = if said { pod.nominated_node.clone() } else { self.cache.snapshot().nominated.node_of(&pod.uid).cloned() };
+        match node {
+            Some(node) => {
+                let placed = PlacedPod { pod: pod.clone(), io: self.io_of(pod) };
+                self.cache.objects().nominated.set(placed, node);
+            }
+            None => self.forget_nomination(now, &pod.uid),
+        }
+    }
+
+    /// Victims that could not be deleted stay; the pod tries again as soon as its backoff allows.
+    pub(super) fn preempt_ended(&mut self, now: Millis, pod: &PodRef, failed: &[PodRef]) {
+        for victim in failed {
+            self.cache.objects().nominated.pardon(&victim.uid);
+        }
+        if !failed.is_empty() {
+            self.requeue(now, &pod.uid);
+        }
+    }
+}
