@@ -4,8 +4,9 @@
 use aisched_core::queue::Depth;
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
-use aisched_model::storage_facts::Temperature;
+use aisched_model::storage_facts::{Temperature, sources};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// A node's storage facts and what is left of its I/O budgets; `null` is what the node does not say.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,12 +27,16 @@ pub struct NodeView {
     pub temperature: Option<&'static str>,
     pub cores: i64,
     pub memory_gb: i64,
+    pub cpu_rich: bool,
+    pub memory_rich: bool,
     pub read_cache: bool,
     pub write_buffer: bool,
     pub large_io_buffer: bool,
     pub csd_compute: bool,
     /// Pods on the node, those on their way included.
     pub n_pods: usize,
+    /// Where each known fact was read from, by its name above.
+    pub sources: BTreeMap<&'static str, String>,
 }
 
 /// What is left of a node's I/O budgets.
@@ -63,11 +68,14 @@ impl NodeView {
             temperature: facts.temperature.map(temperature),
             cores: facts.cores,
             memory_gb: facts.memory_gb,
+            cpu_rich: facts.cpu_rich,
+            memory_rich: facts.memory_rich,
             read_cache: facts.read_cache,
             write_buffer: facts.write_buffer,
             large_io_buffer: facts.large_io_buffer,
             csd_compute: facts.csd_compute,
             n_pods: node.pods.len(),
+            sources: sources(&node.node.labels, &node.node.annotations, facts).into_iter().collect(),
         }
     }
 }

@@ -224,6 +224,49 @@ pub fn read(labels: &Labels, annotations: &Labels, size: NodeSize) -> (StorageFa
     (facts, faults)
 }
 
+/// Where each known fact of a node was read from, under the name that the API shows the fact by; for explanations.
+///
+/// Example: a node that has only the label `storage-tier/ssd` has its `iops` from `estimate for ssd`.
+#[must_use]
+pub fn sources(labels: &Labels, annotations: &Labels, facts: &StorageFacts) -> Vec<(&'static str, String)> {
+    let label = |key: &str| format!("label {key}");
+    let annotation = |name: &str| format!("annotation {ANNOTATION_PREFIX}{name}");
+    let usable = |name: &str| annotations.get(&format!("{ANNOTATION_PREFIX}{name}")).is_some_and(|v| whole(v).is_some());
+    let or = |name: &str, other: String| if usable(name) { annotation(name) } else { other };
+    let estimate = || facts.tiers.best().map_or_else(String::new, |tier| format!("estimate for {}", tier.as_str()));
+    let rack = "topology.kubernetes.io/rack";
+    let rack = if labels.contains_key(rack) { rack } else { "rack" };
+    let cores = if labels.get("cpu-cores").is_some_and(|v| whole(v).is_some()) { label("cpu-cores") } else { "status.capacity".into() };
+    let all = [
+        ("tiers", !facts.tiers.is_empty(), tier_labels(labels)),
+        ("layer", facts.layer.is_some(), label("layer")),
+        ("zone", facts.zone.is_some(), label("topology.kubernetes.io/zone")),
+        ("rack", facts.rack.is_some(), label(rack)),
+        ("iops", facts.iops.is_some(), or("available-iops", estimate())),
+        ("throughputMbps", facts.throughput_mbps.is_some(), or("available-throughput-mbps", estimate())),
+        ("capacityGb", facts.capacity_gb.is_some(), annotation("available-capacity-gb")),
+        ("cachedDatasets", !facts.cached_datasets.is_empty(), annotation("cached-datasets")),
+        ("temperature", facts.temperature.is_some(), annotation("data-temperature")),
+        ("cores", true, cores),
+        ("memoryGb", true, or("available-memory-gb", "status.allocatable".into())),
+        ("cpuRich", facts.cpu_rich, label("node-capability/high-cpu")),
+        ("memoryRich", facts.memory_rich, label("node-capability/high-memory")),
+        ("readCache", facts.read_cache, label("storage-capability/read-cache")),
+        ("writeBuffer", facts.write_buffer, label("storage-capability/write-buffer")),
+        ("largeIoBuffer", facts.large_io_buffer, annotation("large-io-buffer")),
+        ("csdCompute", facts.csd_compute, annotation("csd-compute-ops")),
+    ];
+    all.into_iter().filter(|(_, known, _)| *known).map(|(name, _, source)| (name, source)).collect()
+}
+
+/// The labels that name tiers.
+fn tier_labels(labels: &Labels) -> String {
+    let own = Tier::ALL.iter().map(|tier| format!("storage-tier/{}", tier.as_str())).filter(|key| flag(labels, key));
+    let named = labels.get("storage-tier").filter(|v| Tier::from_spelling(v).is_some()).map(|_| "storage-tier".into());
+    let keys: Vec<String> = own.chain(named).collect();
+    format!("label {}", keys.join(", "))
+}
+
 /// Splits a comma-separated list of names; blanks are dropped, repeats kept once.
 #[must_use]
 pub fn names(list: &str) -> Vec<Str> {
@@ -353,6 +396,28 @@ mod tests {
         assert_eq!(facts.temperature, Some(Temperature::Hot));
         assert!(facts.large_io_buffer && facts.csd_compute);
         assert_eq!(faults, []);
+    }
+
+    #[test]
+    fn every_known_fact_names_its_source() {
+        let labels = Labels::from([("storage-tier/ssd", "true"), ("storage-tier", "hdd"), ("storage-tier/nvme", "false"), ("rack", "r1")]);
+        let annotations = Labels::from([
+            ("ai-storage.keti/available-iops", "42"),
+            ("ai-storage.keti/available-throughput-mbps", "lots"),
+            ("ai-storage.keti/cached-datasets", "coco"),
+        ]);
+        let (facts, _) = read(&labels, &annotations, NodeSize { cores: 8, memory_gib: 32 });
+        let expected = [
+            ("tiers", "label storage-tier/ssd, storage-tier"),
+            ("rack", "label rack"),
+            ("iops", "annotation ai-storage.keti/available-iops"),
+            ("throughputMbps", "estimate for ssd"),
+            ("cachedDatasets", "annotation ai-storage.keti/cached-datasets"),
+            ("cores", "status.capacity"),
+            ("memoryGb", "status.allocatable"),
+        ];
+        let found = sources(&labels, &annotations, &facts);
+        assert_eq!(found.iter().map(|(name, source)| (*name, source.as_str())).collect::<Vec<_>>(), expected);
     }
 
     #[test]

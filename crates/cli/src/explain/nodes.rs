@@ -17,21 +17,18 @@ pub(crate) struct NodeView {
     throughput_mbps: Option<i64>,
     capacity_gb: Option<i64>,
     remaining: Remaining,
-    #[serde(default)]
     cached_datasets: Vec<String>,
     temperature: Option<String>,
-    #[serde(default)]
+    cores: i64,
+    memory_gb: i64,
+    cpu_rich: bool,
+    memory_rich: bool,
     read_cache: bool,
-    #[serde(default)]
     write_buffer: bool,
-    #[serde(default)]
     large_io_buffer: bool,
-    #[serde(default)]
     csd_compute: bool,
-    #[serde(default)]
     n_pods: usize,
-    /// Where a fact was read from, by the fact's name, as far as the scheduler says.
-    #[serde(default)]
+    /// Where a fact was read from, by the fact's name.
     sources: BTreeMap<String, String>,
 }
 
@@ -75,30 +72,30 @@ fn budget_row(node: &NodeView) -> Vec<String> {
 
 fn fact_rows(node: &NodeView) -> Vec<Vec<String>> {
     let number = |n: Option<i64>| n.map(|n| n.to_string());
+    let list = |names: &[String]| Some(names.join(", ")).filter(|text| !text.is_empty());
     let flag = |on: bool| on.then(|| "yes".to_owned());
     let facts = [
-        ("tiers", Some(node.tiers.join(",")).filter(|t| !t.is_empty()), "label storage-tier/…"),
-        ("layer", node.layer.clone(), "label layer"),
-        ("zone", node.zone.clone(), "label topology.kubernetes.io/zone"),
-        ("rack", node.rack.clone(), "label topology.kubernetes.io/rack or rack"),
-        ("iops", number(node.iops), "annotation available-iops, else the tier's estimate"),
-        ("throughputMbps", number(node.throughput_mbps), "annotation available-throughput-mbps, else the tier's estimate"),
-        ("capacityGb", number(node.capacity_gb), "annotation available-capacity-gb"),
-        ("cachedDatasets", Some(node.cached_datasets.join(", ")).filter(|d| !d.is_empty()), "annotation cached-datasets"),
-        ("temperature", node.temperature.clone(), "annotation data-temperature"),
-        ("readCache", flag(node.read_cache), "label storage-capability/read-cache"),
-        ("writeBuffer", flag(node.write_buffer), "label storage-capability/write-buffer"),
-        ("largeIoBuffer", flag(node.large_io_buffer), "annotation large-io-buffer"),
-        ("csdCompute", flag(node.csd_compute), "annotation csd-compute-ops"),
+        ("tiers", list(&node.tiers)),
+        ("layer", node.layer.clone()),
+        ("zone", node.zone.clone()),
+        ("rack", node.rack.clone()),
+        ("iops", number(node.iops)),
+        ("throughputMbps", number(node.throughput_mbps)),
+        ("capacityGb", number(node.capacity_gb)),
+        ("cachedDatasets", list(&node.cached_datasets)),
+        ("temperature", node.temperature.clone()),
+        ("cores", Some(node.cores.to_string())),
+        ("memoryGb", Some(node.memory_gb.to_string())),
+        ("cpuRich", flag(node.cpu_rich)),
+        ("memoryRich", flag(node.memory_rich)),
+        ("readCache", flag(node.read_cache)),
+        ("writeBuffer", flag(node.write_buffer)),
+        ("largeIoBuffer", flag(node.large_io_buffer)),
+        ("csdCompute", flag(node.csd_compute)),
     ];
-    let known = facts.into_iter().filter_map(|(name, value, from)| Some((name, value?, from)));
-    let source = |name: &str, from: &'static str| node.sources.get(name).cloned().unwrap_or_else(|| from.into());
-    let mut rows: Vec<Vec<String>> =
-        known.map(|(name, value, from)| vec![node.name.clone(), name.into(), value, source(name, from)]).collect();
-    if rows.is_empty() {
-        rows.push(vec![node.name.clone(), "-".into(), "nothing is known of its storage".into(), "-".into()]);
-    }
-    rows
+    let known = facts.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let source = |name: &str| node.sources.get(name).map_or_else(|| "-".into(), Clone::clone);
+    known.map(|(name, value)| vec![node.name.clone(), name.into(), value, source(name)]).collect()
 }
 
 fn or_dash(text: &str) -> String {

@@ -161,26 +161,38 @@ fn latest_decision_of_each_pod_counts() {
 
 #[test]
 fn nodes_are_shown_with_budgets_facts_and_sources() {
-    let views: Vec<nodes::NodeView> = serde_json::from_value(serde_json::json!([
-        {"name": "a", "tiers": ["nvme"], "layer": null, "zone": "z", "rack": null, "iops": 100, "throughputMbps": 5, "capacityGb": null,
-         "remaining": {"iops": 40, "throughputMbps": 5, "capacityGb": null}, "cachedDatasets": ["coco"], "temperature": "hot", "nPods": 3,
-         "sources": {"iops": "estimate of tier nvme"}},
-        {"name": "b", "tiers": [], "layer": null, "zone": null, "rack": null, "iops": null, "throughputMbps": null, "capacityGb": null,
-         "remaining": {"iops": null, "throughputMbps": null, "capacityGb": null}, "temperature": null}]))
-    .unwrap();
+    let unknown = || {
+        serde_json::json!({"name": "b", "tiers": [], "layer": null, "zone": null, "rack": null, "iops": null, "throughputMbps": null,
+            "capacityGb": null, "remaining": {"iops": null, "throughputMbps": null, "capacityGb": null}, "cachedDatasets": [],
+            "temperature": null, "cores": 8, "memoryGb": 32, "cpuRich": false, "memoryRich": false, "readCache": false,
+            "writeBuffer": false, "largeIoBuffer": false, "csdCompute": false, "nPods": 0,
+            "sources": {"cores": "status.capacity", "memoryGb": "status.allocatable"}})
+    };
+    let mut known = unknown();
+    for (key, value) in [
+        ("name", serde_json::json!("a")),
+        ("tiers", serde_json::json!(["nvme", "ssd"])),
+        ("iops", serde_json::json!(100)),
+        ("remaining", serde_json::json!({"iops": 40, "throughputMbps": null, "capacityGb": null})),
+        ("cpuRich", serde_json::json!(true)),
+    ] {
+        known[key] = value;
+    }
+    known["sources"]["iops"] = "estimate for nvme".into();
+    let views: Vec<nodes::NodeView> = serde_json::from_value(serde_json::json!([known, unknown()])).unwrap();
     let expected = "\
-NODE   TIER   PODS   IOPS LEFT   MB/S LEFT   GB LEFT
-a      nvme      3      40/100         5/5         ?
-b      -         0           ?           ?         ?
+NODE   TIER       PODS   IOPS LEFT   MB/S LEFT   GB LEFT
+a      nvme,ssd      0      40/100           ?         ?
+b      -             0           ?           ?         ?
 
-NODE   FACT             VALUE                             FROM
-a      tiers            nvme                              label storage-tier/…
-a      zone             z                                 label topology.kubernetes.io/zone
-a      iops             100                               estimate of tier nvme
-a      throughputMbps   5                                 annotation available-throughput-mbps, else the tier's estimate
-a      cachedDatasets   coco                              annotation cached-datasets
-a      temperature      hot                               annotation data-temperature
-b      -                nothing is known of its storage   -
+NODE   FACT       VALUE       FROM
+a      tiers      nvme, ssd   -
+a      iops       100         estimate for nvme
+a      cores      8           status.capacity
+a      memoryGb   32          status.allocatable
+a      cpuRich    yes         -
+b      cores      8           status.capacity
+b      memoryGb   32          status.allocatable
 ";
     assert_eq!(nodes::table(&views, Style::default()), expected);
 }
@@ -234,4 +246,6 @@ async fn pods_are_listed_with_tier_total_and_what_decided() {
 async fn nodes_are_listed_with_what_is_left() {
     let table = explain("nodes").await.unwrap();
     assert!(table.contains("\nssd-1   ssd       1      4000/10000     500/500         ?\n"), "{table}");
+    assert!(table.contains("\nssd-1   iops             10000      annotation ai-storage.keti/available-iops\n"), "{table}");
+    assert!(table.contains("\nssd-1   throughputMbps   500        estimate for ssd\n"), "{table}");
 }

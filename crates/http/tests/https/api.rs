@@ -98,6 +98,8 @@ async fn pod_without_a_decision_is_told_apart() {
 async fn node_shows_its_facts_and_what_is_left() {
     let mut engine = engine();
     let mut node = aisched_model::node::Node { name: "node-c".into(), ..Default::default() };
+    node.labels = [("storage-tier/nvme", "true")].into();
+    node.annotations = [("ai-storage.keti/available-iops", "5000")].into();
     node.storage.tiers.insert(Tier::Nvme);
     node.storage.layer = Some(Layer::Storage);
     (node.storage.iops, node.storage.memory_gb, node.storage.read_cache) = (Some(5000), 64, true);
@@ -115,7 +117,13 @@ async fn node_shows_its_facts_and_what_is_left() {
         "iops": 5000, "throughputMbps": null, "capacityGb": null,
         "remaining": {"iops": 3500, "throughputMbps": null, "capacityGb": null},
         "cachedDatasets": ["imagenet"], "temperature": null, "cores": 0, "memoryGb": 64,
-        "readCache": true, "writeBuffer": false, "largeIoBuffer": false, "csdCompute": false, "nPods": 1,
+        "cpuRich": false, "memoryRich": false, "readCache": true, "writeBuffer": false, "largeIoBuffer": false, "csdCompute": false,
+        "nPods": 1,
+        "sources": {
+            "tiers": "label storage-tier/nvme", "layer": "label layer", "iops": "annotation ai-storage.keti/available-iops",
+            "cachedDatasets": "annotation ai-storage.keti/cached-datasets", "cores": "status.capacity", "memoryGb": "status.allocatable",
+            "readCache": "label storage-capability/read-cache",
+        },
     });
     assert_eq!(nodes["items"][2], expected);
 }
