@@ -8,6 +8,7 @@ use crate::profile::{Active, Points, Profile};
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
 use aisched_model::policy::PolicySource;
+use aisched_model::volume::VolumePlan;
 use alloc::borrow::Cow;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -34,6 +35,8 @@ pub struct Outcome {
     pub decision: Decision,
     /// Names of the plugins that refused the pod or a node; only events that help one of them can help the pod.
     pub refused_by: Vec<&'static str>,
+    /// What has to be done about the pod's volumes before it is bound to the node.
+    pub volumes: Option<VolumePlan>,
     /// What becomes of the pod's nomination, when it fits nowhere.
     pub nominate: Nominate,
 }
@@ -60,6 +63,7 @@ pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice) -> Outco
     let ranking = rank(&parts, nodes, &feasible, attempt, choice.salt);
     let preemption = ranking.is_empty().then(|| post_filter(profile, &parts, attempt, pre_filter.as_ref(), &verdicts, choice.salt));
     let message = preemption.as_ref().map(|p| message(nodes.len(), pre_filter.as_ref(), &verdicts, &p.tail));
+    let volumes = ranking.first().and_then(|best| volumes(&parts, &nodes[best.node_idx]));
     let refusals = histogram(&verdicts);
     let mut refused_by: Vec<&'static str> = verdicts.iter().flatten().map(|a| a.plugin).collect();
     refused_by.extend(pre_filter.map(|a| a.plugin));
@@ -80,7 +84,12 @@ pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice) -> Outco
         has_ai_plugins: profile.has_ai_plugins(),
         refusals,
     };
-    Outcome { decision, refused_by, nominate: preemption.map_or(Nominate::Keep, |p| p.nominate) }
+    Outcome { decision, refused_by, volumes, nominate: preemption.map_or(Nominate::Keep, |p| p.nominate) }
+}
+
+/// What the plugins have to have done about the pod's volumes on this node.
+fn volumes(parts: &[Part<'_>], node: &NodeInfo) -> Option<VolumePlan> {
+    parts.iter().filter_map(|part| part.prepared.filter.as_deref()).find_map(|filter| filter.volumes(node))
 }
 
 /// Judges the nodes. The one that the pod is nominated to is looked at first, and if it will do no other is.

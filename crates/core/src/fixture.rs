@@ -17,7 +17,7 @@ use aisched_model::quantity::Quantity;
 use aisched_model::resources::{Bytes, MilliCpu};
 use aisched_model::snapshot::Snapshot;
 use aisched_model::storage_facts::{self, IoDemand, NodeSize};
-use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageClass, Volume};
+use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -170,6 +170,11 @@ impl Cluster {
 
     pub(crate) fn csi_driver(mut self, driver: CsiDriver) -> Self {
         self.snapshot.csi_drivers.insert(driver.name.clone(), Arc::new(driver));
+        self
+    }
+
+    pub(crate) fn capacity(mut self, capacity: StorageCapacity) -> Self {
+        self.snapshot.set_capacity(Arc::new(capacity));
         self
     }
 

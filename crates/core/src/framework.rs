@@ -10,7 +10,7 @@ use aisched_model::node::{Node, NodeInfo};
 use aisched_model::pod::Pod;
 use aisched_model::policy::Policy;
 use aisched_model::snapshot::Snapshot;
-use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
+use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume, VolumePlan};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -110,6 +110,12 @@ pub trait Filter {
 
     /// The numbers behind a refusal, for an explanation.
     fn detail(&self, node: &NodeInfo) -> Option<String> {
+        let _ = node;
+        None
+    }
+
+    /// What has to be done about the pod's volumes before it is bound to this node; `None`: nothing.
+    fn volumes(&self, node: &NodeInfo) -> Option<VolumePlan> {
         let _ = node;
         None
     }

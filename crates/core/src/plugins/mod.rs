@@ -25,6 +25,7 @@ mod resource_scoring;
 mod scheduling_gates;
 mod storage_tier_aware;
 mod taint_toleration;
+mod volume_binding;
 mod volume_restrictions;
 mod volume_zone;
 
@@ -34,6 +35,7 @@ pub use node_affinity::NodeAffinity;
 pub use node_resources_balanced_allocation::NodeResourcesBalancedAllocation;
 pub use node_resources_fit::NodeResourcesFit;
 pub use pod_topology_spread::PodTopologySpread;
+pub use volume_binding::VolumeBinding;
 
 use crate::framework::Plugin;
 use crate::preemption::DefaultPreemption;
@@ -76,6 +78,7 @@ const REGISTRY: &[(&str, Make)] = &[
     ("SchedulingGates", |_| Box::new(scheduling_gates::SchedulingGates)),
     ("StorageTierAware", |_| Box::new(storage_tier_aware::StorageTierAware)),
     ("TaintToleration", |_| Box::new(taint_toleration::TaintToleration)),
+    ("VolumeBinding", |args| Box::new(VolumeBinding { args: args.volume_binding.clone() })),
     ("VolumeRestrictions", |_| Box::new(volume_restrictions::VolumeRestrictions)),
     ("VolumeZone", |_| Box::new(volume_zone::VolumeZone)),
 ];

@@ -255,7 +255,7 @@ fn percent(part: i64, whole: i64) -> i64 {
 }
 
 /// The curve's value at `utilization`, on a scale of 0 to 100.
-fn interpolate(shape: &[ShapePoint], utilization: i64) -> i64 {
+pub(super) fn interpolate(shape: &[ShapePoint], utilization: i64) -> i64 {
     const SCALE: i64 = MAX_SCORE / 10; // points score 0 to 10
     match shape.iter().position(|point| utilization <= point.utilization) {
         Some(0) => shape[0].score * SCALE,

@@ -1,0 +1,243 @@
+//! A pod's claims, and what a node has for them.
+//! Leaves out scores and events.
+
+use crate::plugins::claims::{claim_not_found, not_owned};
+use aisched_model::Str;
+use aisched_model::labels::Labels;
+use aisched_model::node::Node;
+use aisched_model::pod::{Pod, PodVolume};
+use aisched_model::selector::any_term_matches;
+use aisched_model::snapshot::Snapshot;
+use aisched_model::topology::Nearby;
+use aisched_model::volume::{BindingMode, Claim, StorageCapacity, StorageClass, Volume};
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// Provisioner of classes whose volumes are made by hand.
+const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+
+/// The claims of a pod, each once.
+#[derive(Clone, Default)]
+pub(super) struct Claims<'a> {
+    /// Volumes of bound claims; `None` for one that does not exist.
+    bound: Vec<Option<&'a Volume>>,
+    /// Claims that a volume is being made for, or will be, on the node that they name.
+    selected: Vec<Unbound<'a>>,
+    /// Claims that wait for the pod's node, smallest first.
+    waiting: Vec<Unbound<'a>>,
+}
+
+/// A claim that is bound when its pod has a node, and where to look for a volume.
+#[derive(Clone, Copy)]
+struct Unbound<'a> {
+    claim: &'a Arc<Claim>,
+    class: &'a StorageClass,
+    /// Volumes that name the claim.
+    reserved: Option<&'a BTreeMap<Str, Arc<Volume>>>,
+    free: Option<&'a Nearby<Volume>>,
+    room: Room<'a>,
+}
+
+/// Whether there is room for a volume of a class.
+#[derive(Clone, Copy)]
+enum Room<'a> {
+    /// The driver does not say.
+    Unknown,
+    /// Where it says so; `None`: nowhere.
+    Known(Option<&'a Nearby<StorageCapacity>>),
+}
+
+/// What a node has for the claims that are not bound.
+pub(super) struct Placement<'a> {
+    /// A volume.
+    pub(super) bind: Vec<(&'a Arc<Claim>, &'a Arc<Volume>)>,
+    /// A place to make one, with the room there where that is known.
+    pub(super) provision: Vec<(&'a Arc<Claim>, Option<&'a Arc<StorageCapacity>>)>,
+}
+
+/// What stands against a node.
+#[derive(Default)]
+pub(super) struct Obstacles<'a> {
+    pub(super) out_of_reach: Option<&'a Volume>,
+    pub(super) no_volume: Option<&'a Claim>,
+    pub(super) no_room: Option<&'a Claim>,
+    lost: bool,
+}
+
+impl Obstacles<'_> {
+    /// In kube-scheduler's words and order.
+    pub(super) fn reasons(&self) -> impl Iterator<Item = &'static str> {
+        let reasons = [
+            (self.out_of_reach.is_some(), "node(s) had volume node affinity conflict"),
+            (self.no_volume.is_some(), "node(s) didn't find available persistent volumes to bind"),
+            (self.no_room.is_some(), "node(s) did not have enough free storage"),
+            (self.lost, "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)"),
+        ];
+        reasons.into_iter().filter_map(|(applies, reason)| applies.then_some(reason))
+    }
+
+    fn none(&self) -> bool {
+        self.reasons().next().is_none()
+    }
+}
+
+impl<'a> Claims<'a> {
+    /// Looks the claims of a pod up; the reason why it can go nowhere when one of them is no use.
+    pub(super) fn of(pod: &'a Pod, snapshot: &'a Snapshot) -> Result<Self, String> {
+        let used = pod.spec.volumes.iter().filter(|v| matches!(v, PodVolume::Claim { .. } | PodVolume::Ephemeral { .. }));
+        let mut found: Vec<&Arc<Claim>> = Vec::new();
+        for (volume, name) in used.zip(pod.claims()) {
+            let claim = usable(pod, volume, &name, snapshot)?;
+            if found.iter().all(|seen| seen.name != claim.name) {
+                found.push(claim);
+            }
+        }
+        let mut claims = Self::default();
+        for claim in found {
+            if let Some(volume) = claim.volume.as_ref().filter(|_| claim.bind_completed) {
+                claims.bound.push(snapshot.volumes.get(volume).map(|v| &**v));
+                continue;
+            }
+            match Unbound::of(claim, snapshot) {
+                None => return Err("pod has unbound immediate PersistentVolumeClaims".into()),
+                Some(unbound) if claim.selected_node.is_some() => claims.selected.push(unbound),
+                Some(unbound) => claims.waiting.push(unbound),
+            }
+        }
+        claims.waiting.sort_by_key(|unbound| unbound.claim.requested);
+        Ok(claims)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bound.is_empty() && self.selected.is_empty() && self.waiting.is_empty()
+    }
+
+    /// What a node has for the claims, or what it lacks.
+    pub(super) fn on(&self, node: &Node) -> Result<Placement<'a>, Obstacles<'a>> {
+        let mut obstacles = Obstacles::default();
+        match self.bound.iter().find(|volume| volume.is_none_or(|v| !v.is_reachable(&node.labels))) {
+            Some(Some(volume)) => obstacles.out_of_reach = Some(volume),
+            Some(None) => obstacles.lost = true,
+            None => {}
+        }
+        let mut placement = Placement { bind: Vec::new(), provision: Vec::new() };
+        if let Some(other) = self.selected.iter().find(|u| u.claim.selected_node.as_ref() != Some(&node.name)) {
+            obstacles.no_volume = Some(other.claim);
+            return Err(obstacles);
+        }
+        let mut unmatched = Vec::new();
+        for unbound in &self.waiting {
+            match unbound.volume_for(&node.labels, &placement.bind) {
+                Some(volume) => placement.bind.push((unbound.claim, volume)),
+                None => unmatched.push(unbound),
+            }
+        }
+        for unbound in self.selected.iter().chain(unmatched) {
+            if !unbound.can_be_made(node) {
+                obstacles.no_volume = Some(unbound.claim);
+                break;
+            }
+            match unbound.room_for(&node.labels, &placement.provision) {
+                Ok(room) => placement.provision.push((unbound.claim, room)),
+                Err(()) => {
+                    obstacles.no_room = Some(unbound.claim);
+                    break;
+                }
+            }
+        }
+        if obstacles.none() { Ok(placement) } else { Err(obstacles) }
+    }
+}
+
+/// The claim of a pod's volume, or why no node will do as long as it is like this.
+fn usable<'a>(pod: &Pod, volume: &PodVolume, name: &Str, snapshot: &'a Snapshot) -> Result<&'a Arc<Claim>, String> {
+    let ephemeral = matches!(volume, PodVolume::Ephemeral { .. });
+    let Some(claim) = snapshot.claim(&pod.namespace, name) else {
+        return Err(if ephemeral {
+            format!("waiting for ephemeral volume controller to create the persistentvolumeclaim {name:?}")
+        } else {
+            claim_not_found(name)
+        });
+    };
+    if claim.lost {
+        let volume = claim.volume.as_deref().unwrap_or_default();
+        return Err(format!("persistentvolumeclaim {name:?} bound to non-existent persistentvolume {volume:?}"));
+    }
+    if claim.deleting {
+        return Err(format!("persistentvolumeclaim {name:?} is being deleted"));
+    }
+    match not_owned(pod, claim).filter(|_| ephemeral) {
+        Some(reason) => Err(reason),
+        None => Ok(claim),
+    }
+}
+
+impl<'a> Unbound<'a> {
+    /// `None` when the claim is bound without regard to pods: then it has to be bound first.
+    fn of(claim: &'a Arc<Claim>, snapshot: &'a Snapshot) -> Option<Self> {
+        let class = snapshot.classes.get(claim.storage_class.as_ref()?)?;
+        if claim.volume.is_some() || class.binding_mode != BindingMode::WaitForFirstConsumer {
+            return None;
+        }
+        let tells = snapshot.csi_drivers.get(&class.provisioner).is_some_and(|driver| driver.storage_capacity);
+        Some(Self {
+            claim,
+            class,
+            reserved: snapshot.claimed_volumes.get(&(claim.namespace.clone(), claim.name.clone())),
+            free: snapshot.free_volumes.get(&class.name),
+            room: if tells { Room::Known(snapshot.room.get(&class.name)) } else { Room::Unknown },
+        })
+    }
+
+    /// The volume that the claim gets on a node with these labels: its own if there is one, else the smallest that will do and that no
+    /// other claim of the pod has got.
+    fn volume_for(&self, labels: &Labels, taken: &[(&Arc<Claim>, &Arc<Volume>)]) -> Option<&'a Arc<Volume>> {
+        let fits = |volume: &Volume| {
+            volume.capacity >= self.claim.requested
+                && volume.block == self.claim.block
+                && volume.attributes_class == self.claim.attributes_class
+                && !volume.deleting
+                && taken.iter().all(|(_, other)| other.name != volume.name)
+        };
+        let own = |volume: &&Arc<Volume>| volume.is_for(self.claim) && volume.storage_class == self.class.name && fits(volume);
+        if let Some(volume) = self.reserved.into_iter().flat_map(BTreeMap::values).find(own) {
+            return volume.is_reachable(labels).then_some(volume);
+        }
+        self.free?.smallest(labels, self.claim.requested, |volume| {
+            fits(volume)
+                && volume.is_reachable(labels)
+                && self.claim.selector.as_ref().is_none_or(|s| s.matches(&volume.labels))
+                && volume.access_modes.contains(self.claim.access_modes)
+        })
+    }
+
+    /// Whether volumes of the class are made for this node at all.
+    fn can_be_made(&self, node: &Node) -> bool {
+        let terms = &self.class.allowed_topologies;
+        !self.class.provisioner.is_empty()
+            && *self.class.provisioner != *NO_PROVISIONER
+            && (terms.is_empty() || any_term_matches(terms, &node.name, &node.labels))
+    }
+
+    /// Room for the claim's volume beside those of the pod's other claims; `Ok(None)` where the driver does not say.
+    fn room_for(
+        &self,
+        labels: &Labels,
+        beside: &[(&Arc<Claim>, Option<&Arc<StorageCapacity>>)],
+    ) -> Result<Option<&'a Arc<StorageCapacity>>, ()> {
+        let Room::Known(rooms) = self.room else { return Ok(None) };
+        let taken = |room: &StorageCapacity| -> i64 {
+            let same = |other: &&StorageCapacity| other.name == room.name && other.namespace == room.namespace;
+            beside.iter().filter(|(_, r)| r.map(|r| &**r).as_ref().is_some_and(same)).map(|(claim, _)| claim.requested).sum()
+        };
+        let fits = |room: &StorageCapacity| {
+            let taken = taken(room);
+            let left = room.capacity.map_or(i64::MAX, |capacity| capacity.saturating_sub(taken));
+            room.nodes.as_ref().is_some_and(|nodes| nodes.matches(labels)) && (taken == 0 || left >= self.claim.requested)
+        };
+        rooms.and_then(|rooms| rooms.smallest(labels, self.claim.requested, fits)).map(Some).ok_or(())
+    }
+}
