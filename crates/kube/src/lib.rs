@@ -12,7 +12,6 @@ pub mod documents;
 pub mod events;
 pub mod intern;
 pub mod objects;
-pub mod preempt;
 mod problem;
 pub mod scheduler_config;
 pub mod status;
