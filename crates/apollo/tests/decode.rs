@@ -262,6 +262,14 @@ fn lists_are_bounded() {
     assert_eq!(decoded.oddities.constraints_ignored, 3);
 }
 
+#[test]
+fn constraints_share_the_room_for_values() {
+    let of = |n| constraint("node_selector", "zone", "NotIn", &vec!["a"; n]);
+    let decoded = read(SchedulingPolicy { constraints: vec![of(9_999), of(2), of(1), of(1)], ..answer() });
+    let kept: Vec<usize> = decoded.policy.constraints.iter().map(|c| c.values.len()).collect();
+    assert_eq!((kept, decoded.oddities.constraints_ignored), (vec![9_999, 1], 2));
+}
+
 fn constraint(kind: &str, key: &str, operator: &str, values: &[&str]) -> SchedulingConstraint {
     SchedulingConstraint {
         constraint_type: kind.into(),
@@ -346,6 +354,14 @@ fn affinity_rules_are_terms_or_ignored() {
         assert_eq!(decoded.policy.affinity, expected, "{sent:?}");
         assert_eq!(decoded.oddities.affinity_rules_ignored, ignored, "{sent:?}");
     }
+}
+
+#[test]
+fn rules_about_pods_are_few() {
+    let rules = [rule("pod_affinity", "zone", &["k=v"], true, 0), rule("node_affinity", "", &["k=v"], true, 0)];
+    let decoded = read(SchedulingPolicy { affinity_rules: rules.iter().cycle().take(40).cloned().collect(), ..answer() });
+    let about_pods = decoded.policy.affinity.iter().filter(|term| term.kind == AffinityKind::Pod).count();
+    assert_eq!((about_pods, decoded.policy.affinity.len(), decoded.oddities.affinity_rules_ignored), (10, 30, 10));
 }
 
 #[test]

@@ -10,20 +10,29 @@ use std::ops::RangeInclusive;
 
 /// More terms than this are ignored: each is evaluated against every node.
 const MAX_TERMS: usize = 100;
+/// More rules about pods than this are ignored: each is compared with every pod of the cluster, and 100 would take seconds an attempt.
+const MAX_POD_RULES: usize = 10;
 /// The weights that Kubernetes allows for a preferred term.
 const WEIGHTS: RangeInclusive<i32> = 1..=100;
 
 /// The answer's terms, in the order sent.
 pub(super) fn of(answer: &wire::SchedulingPolicy, oddities: &mut Oddities) -> (Vec<NodeConstraint>, Vec<AffinityTerm>) {
-    let (constraints, ignored) = collect(&answer.constraints, constraint);
+    let (constraints, ignored) = collect(&answer.constraints, constraint, MAX_ENTRIES, |c| c.values.len());
     oddities.constraints_ignored += ignored;
-    let (affinity, ignored) = collect(&answer.affinity_rules, affinity);
+    let is_about_pods = |term: &AffinityTerm| usize::from(term.kind != AffinityKind::Node);
+    let (affinity, ignored) = collect(&answer.affinity_rules, affinity, MAX_POD_RULES, is_about_pods);
     oddities.affinity_rules_ignored += ignored;
     (constraints, affinity)
 }
 
-fn collect<W, T>(sent: &[W], read: impl Fn(&W) -> Option<T>) -> (Vec<T>, u64) {
-    let kept: Vec<T> = sent.iter().take(MAX_TERMS).filter_map(read).collect();
+/// The terms that can be read, as many as there is room for: each takes up what it costs. With them how many were ignored.
+fn collect<W, T>(sent: &[W], read: impl Fn(&W) -> Option<T>, mut room: usize, cost: impl Fn(&T) -> usize) -> (Vec<T>, u64) {
+    let mut fits = |term: &T| {
+        let left = room.checked_sub(cost(term));
+        room = left.unwrap_or(room);
+        left.is_some()
+    };
+    let kept: Vec<T> = sent.iter().take(MAX_TERMS).filter_map(read).filter(|term| fits(term)).collect();
     let ignored = (sent.len() - kept.len()) as u64;
     (kept, ignored)
 }
