@@ -45,6 +45,7 @@ impl Engine {
         let note = format!("held back by the APOLLO policy for at most {} s: {}", longest / 1000, words(policy));
         waiting.held = Some(note.as_str().into());
         let again = expires(waiting, expiry);
+        self.clear_nomination(now, pod); // the room is of use to others meanwhile
         self.queue.hold(now, &pod.uid, again, limit);
         self.actions.push(Action::RecordEvent(ApiEvent {
             regarding: Regarding::Pod(PodRef::from(pod)),
@@ -61,6 +62,7 @@ impl Engine {
     fn reject(&mut self, now: Millis, pod: &Pod, policy: &Policy) {
         let message = format!("rejected by the APOLLO policy: {}", words(policy));
         self.refuse(pod, message.clone());
+        self.clear_nomination(now, pod);
         self.queue.refused(now, &pod.uid, vec![REFUSED_BY]);
         self.retry_when_expired(&pod.uid);
         self.report_failure(now, &pod.uid, &message);

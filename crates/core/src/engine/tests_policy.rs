@@ -5,6 +5,7 @@ use super::tests::{World, answer, cordoned};
 use crate::event::{Action, Event};
 use crate::fixture::{labelled, node, pod};
 use aisched_model::config::{ApolloConfig, Config};
+use aisched_model::pod::Pod;
 use aisched_model::policy::{
     AffinityKind, AffinityStrength, AffinityTerm, ConstraintOperator, NodeConstraint, NodePreference, Policy, PolicyDecision, PolicySource,
 };
@@ -174,6 +175,17 @@ fn explanation_of_a_held_pod_names_the_policy() {
         let mut world = asked();
         world.answers(policy, PolicySource::Success);
         assert_eq!(world.explained(), (None, Some(message.into())));
+    }
+}
+
+#[test]
+fn held_pod_gives_its_nomination_back() {
+    for policy in [delay(), reject()] {
+        let mut world = World::with_policy_service([node("n")]);
+        world.pod(Pod { nominated_node: Some("n".into()), ..pod("p") });
+        let done = world.answers(policy, PolicySource::Success);
+        assert!(done.contains(&"nominate p ".to_string()), "{done:?}");
+        assert!(world.engine.snapshot().nominated.node_of("uid-p").is_none());
     }
 }
 
