@@ -45,7 +45,7 @@ facts() { yq -r --arg kind "$2" 'select(.kind == $kind) | '"$3" "$1"; }
   run facts $DEPLOYMENT ClusterRole '.rules[] | .apiGroups[0] as $g | .resources[] as $r | "\($g)/\($r): \(.verbs | join(" "))"'
   [ "$output" = "$(
     cat <<EOF
-/pods: get list watch
+/pods: get list watch delete
 /nodes: list watch
 /namespaces: list watch
 /persistentvolumes: list watch
@@ -55,6 +55,7 @@ storage.k8s.io/csinodes: list watch
 storage.k8s.io/csidrivers: list watch
 storage.k8s.io/csistoragecapacities: list watch
 storage.k8s.io/volumeattachments: list watch
+policy/poddisruptionbudgets: list watch
 /pods/binding: create
 /pods/status: patch
 events.k8s.io/events: create patch update

@@ -181,6 +181,7 @@ impl ConfigManager {
                 name: self.options.name.as_str().into(),
                 uid: uid.into(),
             },
+            related: None,
             warning: true,
             reason: "InvalidConfig".into(),
             action: "Configuring".into(),

@@ -12,6 +12,7 @@ pub mod documents;
 pub mod events;
 pub mod intern;
 pub mod objects;
+pub mod preempt;
 mod problem;
 pub mod scheduler_config;
 pub mod status;

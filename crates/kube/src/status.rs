@@ -1,4 +1,5 @@
-//! Writes the `PodScheduled` condition of pods that could not be placed: per pod only the latest, in the background.
+//! Writes the `PodScheduled` condition and the nominated node of pods that could not be placed: per pod only the latest, in the
+//! background, and both at once where both are new.
 //! Leaves out when one is written: the engine decides, and says whether the condition's status changes.
 
 use crate::call::call;
@@ -56,11 +57,31 @@ struct Queue {
 
 #[derive(Default)]
 struct State {
-    /// The latest condition per UID.
-    waiting: BTreeMap<Str, Refused>,
+    /// The latest per UID.
+    waiting: BTreeMap<Str, Wanted>,
     order: VecDeque<Str>,
     /// UIDs being written: a later condition of the same pod must not overtake.
     writing: BTreeSet<Str>,
+}
+
+/// What is to be written of one pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wanted {
+    pod: PodRef,
+    refused: Option<Refused>,
+    /// `nominatedNodeName`; empty to take it away.
+    nominated: Option<Str>,
+}
+
+impl Wanted {
+    /// What is told later counts; what it does not tell of stays.
+    fn update(&mut self, later: Self) {
+        if let Some(mut refused) = later.refused {
+            refused.transition |= self.refused.as_ref().is_some_and(|r| r.transition);
+            self.refused = Some(refused);
+        }
+        self.nominated = later.nominated.or(self.nominated.take());
+    }
 }
 
 impl StatusWriter {
@@ -76,16 +97,24 @@ impl StatusWriter {
     }
 
     /// Has a condition written; takes the place of one that still waits for the same pod.
-    pub fn write(&self, mut refused: Refused) {
+    pub fn write(&self, refused: Refused) {
+        self.put(Wanted { pod: refused.pod.clone(), refused: Some(refused), nominated: None });
+    }
+
+    /// Has the nominated node written, or taken away when it is empty.
+    pub fn nominate(&self, pod: PodRef, node: Str) {
+        self.put(Wanted { pod, refused: None, nominated: Some(node) });
+    }
+
+    fn put(&self, wanted: Wanted) {
         let mut state = self.queue.state();
-        if let Some(waiting) = state.waiting.get_mut(&refused.pod.uid) {
-            refused.transition |= waiting.transition;
-            *waiting = refused;
+        if let Some(waiting) = state.waiting.get_mut(&wanted.pod.uid) {
+            waiting.update(wanted);
         } else if state.waiting.len() >= CAPACITY {
             self.queue.dropped.fetch_add(1, Ordering::Relaxed);
         } else {
-            state.order.push_back(refused.pod.uid.clone());
-            state.waiting.insert(refused.pod.uid.clone(), refused);
+            state.order.push_back(wanted.pod.uid.clone());
+            state.waiting.insert(wanted.pod.uid.clone(), wanted);
             self.queue.ready.notify_one();
         }
     }
@@ -107,15 +136,15 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self) -> Option<Refused> {
+    fn next(&self) -> Option<Wanted> {
         let mut state = self.state();
         for _ in 0..state.order.len() {
             let uid = state.order.pop_front()?;
             if state.writing.contains(&uid) {
                 state.order.push_back(uid);
-            } else if let Some(refused) = state.waiting.remove(&uid) {
+            } else if let Some(wanted) = state.waiting.remove(&uid) {
                 state.writing.insert(uid);
-                return Some(refused);
+                return Some(wanted);
             }
         }
         None
@@ -134,29 +163,30 @@ async fn work(client: Client, health: Health, queue: Arc<Queue>) {
     loop {
         let ready = queue.ready.notified();
         match queue.next() {
-            Some(refused) => {
-                if !write(&client, &health, &refused).await {
+            Some(wanted) => {
+                if !write(&client, &health, &wanted).await {
                     queue.dropped.fetch_add(1, Ordering::Relaxed);
                 }
-                queue.written(&refused.pod.uid);
+                queue.written(&wanted.pod.uid);
             }
             None => ready.await,
         }
     }
 }
 
-/// Writes one condition; whether it is written, or need not be any more.
-async fn write(client: &Client, health: &Health, refused: &Refused) -> bool {
-    let url = Pod::url_path(&(), Some(&refused.pod.namespace));
-    let patch = Patch::Strategic(patch(refused, Timestamp::now()));
+/// Writes what is wanted of one pod; whether it is written, or need not be any more.
+async fn write(client: &Client, health: &Health, wanted: &Wanted) -> bool {
+    let pod = &wanted.pod;
+    let url = Pod::url_path(&(), Some(&pod.namespace));
+    let patch = Patch::Strategic(patch(wanted, Timestamp::now()));
     let mut pauses = PAUSES.into_iter();
     loop {
-        let request = kube::core::Request::new(url.clone()).patch_subresource("status", &refused.pod.name, &PatchParams::default(), &patch);
+        let request = kube::core::Request::new(url.clone()).patch_subresource("status", &pod.name, &PatchParams::default(), &patch);
         let problem = match call(client, request, DEADLINE).await {
             Ok(()) => return true,
             Err(problem) => problem,
         };
-        let pod = format!("{}/{}", refused.pod.namespace, refused.pod.name);
+        let pod = format!("{}/{}", pod.namespace, pod.name);
         match problem {
             Problem::NotFound(_) => return true,
             // Another pod has the name now.
@@ -182,14 +212,21 @@ async fn write(client: &Client, health: &Health, refused: &Refused) -> bool {
 }
 
 /// The patch: merged into the list of conditions by type, and only into the pod that was meant.
-fn patch(refused: &Refused, now: Timestamp) -> Value {
-    let mut condition = json!({
-        "type": "PodScheduled", "status": "False", "reason": refused.reason, "message": &*refused.message,
-    });
-    if refused.transition {
-        condition["lastTransitionTime"] = json!(now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+fn patch(wanted: &Wanted, now: Timestamp) -> Value {
+    let mut status = json!({});
+    if let Some(refused) = &wanted.refused {
+        let mut condition = json!({
+            "type": "PodScheduled", "status": "False", "reason": refused.reason, "message": &*refused.message,
+        });
+        if refused.transition {
+            condition["lastTransitionTime"] = json!(now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        }
+        status["conditions"] = json!([condition]);
     }
-    json!({"metadata": {"uid": &*refused.pod.uid}, "status": {"conditions": [condition]}})
+    if let Some(node) = &wanted.nominated {
+        status["nominatedNodeName"] = if node.is_empty() { Value::Null } else { json!(&**node) };
+    }
+    json!({"metadata": {"uid": &*wanted.pod.uid}, "status": status})
 }
 
 #[cfg(test)]
@@ -202,14 +239,35 @@ mod tests {
         Refused { pod, transition, reason: "Unschedulable", message: message.into() }
     }
 
+    fn only(refused: Refused) -> Wanted {
+        Wanted { pod: refused.pod.clone(), refused: Some(refused), nominated: None }
+    }
+
     #[test]
     fn transition_time_moves_only_with_the_status() {
         let now: Timestamp = "2026-01-02T03:04:05.678Z".parse().unwrap();
         let mut expected = json!({"metadata": {"uid": "u"}, "status": {"conditions": [
             {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "m"}]}});
-        assert_eq!(patch(&refused("u", false, "m"), now), expected);
+        assert_eq!(patch(&only(refused("u", false, "m")), now), expected);
         expected["status"]["conditions"][0]["lastTransitionTime"] = json!("2026-01-02T03:04:05Z");
-        assert_eq!(patch(&refused("u", true, "m"), now), expected);
+        assert_eq!(patch(&only(refused("u", true, "m")), now), expected);
+    }
+
+    #[tokio::test]
+    async fn nomination_goes_with_the_condition_and_can_be_taken_back_alone() {
+        let mock = Mock::start(|_| Answer::Json(200, json!({}))).await;
+        let writer = StatusWriter::start(&mock.client(), &Health::default(), 1);
+        let pod = |uid: &str| refused(uid, false, "").pod;
+        // Nothing runs between these lines: the test's own task holds the only thread.
+        writer.write(refused("a", true, "m"));
+        writer.nominate(pod("a"), "n".into());
+        writer.nominate(pod("b"), "n".into());
+        writer.nominate(pod("b"), "".into());
+        let seen = mock.seen_at_least(2).await;
+        let status = |i: usize| &seen[i].body["status"];
+        assert_eq!((&status(0)["nominatedNodeName"], &status(0)["conditions"][0]["message"]), (&json!("n"), &json!("m")));
+        assert!(status(0)["conditions"][0]["lastTransitionTime"].is_string());
+        assert_eq!((status(1), seen.len()), (&json!({"nominatedNodeName": null}), 2));
     }
 
     #[tokio::test]
@@ -234,7 +292,7 @@ mod tests {
             (422, "no", 1, false),
         ] {
             let mock = Mock::start(move |_| Answer::status(code, "Reason", message)).await;
-            assert_eq!(write(&mock.client(), &Health::default(), &refused("u", true, "m")).await, done, "{message}");
+            assert_eq!(write(&mock.client(), &Health::default(), &only(refused("u", true, "m"))).await, done, "{message}");
             assert_eq!(mock.seen().len(), attempts, "{message}");
         }
     }

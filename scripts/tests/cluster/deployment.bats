@@ -104,7 +104,8 @@ yes create tokenreviews.authentication.k8s.io
 yes watch aistorageconfigs.ai-storage.keti keti
 yes patch aistorageconfigs.ai-storage.keti:status keti
 no get secrets keti
-no delete pods default
+yes delete pods default
+yes watch poddisruptionbudgets.policy default
 no create pods default
 no update nodes
 no update aistorageconfigs.ai-storage.keti keti

@@ -6,6 +6,7 @@ use crate::logging::log_decision;
 use aisched_apollo::{Outcome, PolicyRequest, ResultReport, log_line};
 use aisched_core::event::{self, Action};
 use aisched_http::AttemptResult;
+use aisched_kube::preempt::Preemption;
 use aisched_kube::status::Refused;
 use aisched_model::Str;
 use aisched_model::labels::Labels;
@@ -27,9 +28,9 @@ impl Edges {
             Action::SetCondition { pod, transition, reason, message } => {
                 self.status.write(Refused { pod, transition, reason, message });
             }
-            Action::Nominate { .. } => {}
-            Action::Preempt { pod, victims, .. } => {
-                self.event_sender.send(event::Event::PreemptEnded { pod, failed: victims }).ok(); // nobody deletes them yet
+            Action::Nominate { pod, node } => self.status.nominate(pod, node),
+            Action::Preempt { pod, node, victims, reporter } => {
+                self.preemptor.spawn(Preemption { pod, node, victims, reporter }, self.event_sender.clone());
             }
             Action::PolicyResolved { pod, source } => {
                 self.metrics.policy_resolved(source);

@@ -12,6 +12,7 @@ use aisched_kube::bind::{BindOptions, Binder};
 use aisched_kube::client::{ClientOptions, Clients, connect};
 use aisched_kube::config_manager::{self, ConfigManager, ConfigOptions};
 use aisched_kube::events::{Recorder, RecorderOptions};
+use aisched_kube::preempt::Preemptor;
 use aisched_kube::status::StatusWriter;
 use aisched_kube::watch::{self, Gate, Health, WatchOptions};
 use aisched_model::config::{ApolloConfig, Config};
@@ -41,6 +42,7 @@ pub(super) struct Edges {
     pub(super) metrics: Arc<Metrics>,
     pub(super) event_sender: UnboundedSender<Event>,
     pub(super) binder: Binder,
+    pub(super) preemptor: Preemptor,
     pub(super) recorder: Recorder,
     pub(super) status: StatusWriter,
     pub(super) policies: PolicyClient,
@@ -76,6 +78,7 @@ impl Edges {
             metrics,
             answers,
             binder: Binder::new(clients.binds.clone(), BindOptions::default()),
+            preemptor: Preemptor::new(clients.calls.clone(), health.clone(), recorder.clone()),
             status: StatusWriter::start(&clients.calls, &health, STATUS_WORKERS),
             recorder,
             policies,

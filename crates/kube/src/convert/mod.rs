@@ -2,11 +2,13 @@
 //! Leaves out where objects come from. A field that cannot be used is absent, and named in the faults; nothing fails as a whole.
 
 mod affinity;
+mod disruption;
 mod node;
 mod pod;
 mod requests;
 mod storage;
 
+pub use disruption::budget;
 pub use node::node;
 pub use pod::pod;
 pub use storage::{attachment, claim, class, csi_driver, csi_node, namespace, storage_capacity, volume};

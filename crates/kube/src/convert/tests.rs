@@ -54,6 +54,22 @@ fn waiting_pod_remembers_that_it_was_refused_and_a_bound_one_does_not() {
 }
 
 #[test]
+fn pod_remembers_when_it_started_and_whether_it_makes_room_for_another() {
+    let condition = |kind: &str, status: &str, reason: &str| json!({"type": kind, "status": status, "reason": reason});
+    for (condition, preempted) in [
+        (condition("DisruptionTarget", "True", "PreemptionByScheduler"), true),
+        (condition("DisruptionTarget", "False", "PreemptionByScheduler"), false),
+        (condition("DisruptionTarget", "True", "EvictionByEvictionAPI"), false),
+        (condition("Ready", "True", "PreemptionByScheduler"), false),
+    ] {
+        let status = json!({"startTime": "1970-01-02T00:00:01Z", "nominatedNodeName": "n2", "conditions": [condition]});
+        let pod = pod_of(json!({"metadata": {}, "spec": {}, "status": status})).value;
+        assert_eq!((pod.preempted, pod.start_s, pod.nominated_node.as_deref()), (preempted, Some(86_401), Some("n2")), "{status}");
+    }
+    assert_eq!(pod_of(json!({"metadata": {}, "spec": {}})).value.start_s, None);
+}
+
+#[test]
 fn annotations_are_whole_until_the_pod_has_a_node() {
     let annotations = json!({"ai-storage.keti/dataset": "d", "other/x": "1", "kubectl.kubernetes.io/last-applied-configuration": "{}"});
     for (node, expected) in [(Value::Null, vec!["ai-storage.keti/dataset", "other/x"]), (json!("n1"), vec!["ai-storage.keti/dataset"])] {

@@ -27,6 +27,8 @@ const NAME_LIMIT: usize = 253;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Record {
     pub(crate) object: Object,
+    /// Another object that had a part in it.
+    pub(crate) related: Option<Object>,
     pub(crate) warning: bool,
     pub(crate) reason: Cow<'static, str>,
     pub(crate) action: Cow<'static, str>,
@@ -43,6 +45,18 @@ pub(crate) struct Object {
     pub(crate) namespace: Str,
     pub(crate) name: Str,
     pub(crate) uid: Str,
+}
+
+impl Object {
+    fn to_reference(&self) -> Value {
+        let mut reference = json!({"apiVersion": self.api_version, "kind": self.kind, "name": &*self.name});
+        for (key, value) in [("namespace", &self.namespace), ("uid", &self.uid)] {
+            if !value.is_empty() {
+                reference[key] = json!(&**value);
+            }
+        }
+        reference
+    }
 }
 
 impl fmt::Display for Object {
@@ -63,6 +77,7 @@ impl From<ApiEvent> for Record {
         };
         Self {
             object,
+            related: None,
             warning: event.warning,
             reason: event.reason.into(),
             action: event.action.into(),
@@ -112,23 +127,21 @@ impl Record {
     }
 
     fn to_event(&self, name: &str, time: Timestamp, hostname: &str) -> Value {
-        let mut regarding = json!({"apiVersion": self.object.api_version, "kind": self.object.kind, "name": &*self.object.name});
-        for (key, value) in [("namespace", &self.object.namespace), ("uid", &self.object.uid)] {
-            if !value.is_empty() {
-                regarding[key] = json!(&**value);
-            }
-        }
-        json!({
+        let mut event = json!({
             "apiVersion": "events.k8s.io/v1", "kind": "Event",
             "metadata": {"name": name, "namespace": self.namespace()},
             "eventTime": micro_time(time),
             "reportingController": &*self.reporter,
             "reportingInstance": instance(&self.reporter, hostname),
             "action": self.action, "reason": self.reason,
-            "regarding": regarding,
+            "regarding": self.object.to_reference(),
             "note": self.note,
             "type": if self.warning { "Warning" } else { "Normal" },
-        })
+        });
+        if let Some(related) = &self.related {
+            event["related"] = related.to_reference();
+        }
+        event
     }
 }
 

@@ -1,10 +1,12 @@
 //! Kubernetes objects with only the fields that the scheduler reads: they parse several times faster than the full types.
 //! Leaves out what the fields mean (`convert`) and every field that nothing reads, `managedFields` above all.
 
+mod disruption;
 mod node;
 mod pod;
 mod storage;
 
+pub use disruption::{BudgetObject, BudgetSpec, BudgetStatus};
 pub use node::{NodeImage, NodeObject, NodeSpecObject, NodeStatusObject};
 pub use pod::{
     ConditionObject, ContainerObject, ContainerStatusObject, Named, PodObject, PodSpecObject, PodStatusObject, PortObject, ResourcesObject,

@@ -5,8 +5,8 @@ use super::health::ResourceName;
 use crate::convert::{self, Converted};
 use crate::intern::Interner;
 use crate::objects::{
-    AttachmentObject, ClaimObject, CsiDriverObject, CsiNodeObject, NamespaceObject, NodeObject, PersistentVolumeObject, PodObject,
-    StorageCapacityObject, StorageClassObject,
+    AttachmentObject, BudgetObject, ClaimObject, CsiDriverObject, CsiNodeObject, NamespaceObject, NodeObject, PersistentVolumeObject,
+    PodObject, StorageCapacityObject, StorageClassObject,
 };
 use aisched_core::event::{Event, PodRef};
 use aisched_model::Str;
@@ -85,12 +85,14 @@ kinds! {
         gone: |id: Id| Event::CapacityGone(id.namespace, id.name);
     Attachments: AttachmentObject, "volumeattachments" in "storage.k8s.io",
         set: convert::attachment => |c: Converted<_>| Event::AttachmentSet(Arc::new(c.value)), gone: |id: Id| Event::AttachmentGone(id.name);
+    Budgets: BudgetObject, "poddisruptionbudgets" in "policy",
+        set: convert::budget => |c: Converted<_>| Event::BudgetSet(Arc::new(c.value)), gone: |id: Id| Event::BudgetGone(id.namespace, id.name);
     Namespaces: NamespaceObject, "namespaces" in "",
         set: convert::namespace => |c: Converted<(Str, _)>| Event::NamespaceSet(c.value.0, c.value.1), gone: |id: Id| Event::NamespaceGone(id.name);
 }
 
 /// The plurals of all kinds, for the gate.
-pub(super) const NAMES: [&str; 10] = [
+pub(super) const NAMES: [&str; 11] = [
     Nodes::NAME.plural,
     Pods::NAME.plural,
     Claims::NAME.plural,
@@ -100,5 +102,6 @@ pub(super) const NAMES: [&str; 10] = [
     CsiDrivers::NAME.plural,
     StorageCapacities::NAME.plural,
     Attachments::NAME.plural,
+    Budgets::NAME.plural,
     Namespaces::NAME.plural,
 ];
