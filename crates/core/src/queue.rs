@@ -488,6 +488,20 @@ mod tests {
     }
 
     #[test]
+    fn pod_asks_for_its_policy_again_after_a_second_even_where_backing_off_is_off() {
+        let mut queue = queue([("held", 1), ("refused", 0)]);
+        queue.options.max_backoff_ms = 0;
+        pop(&mut queue).unwrap();
+        queue.hold(7, "uid-held", 0, 60_000);
+        pop(&mut queue).unwrap();
+        queue.refused(8, "uid-refused", Vec::new());
+        queue.retry_by("uid-refused", 0);
+        assert!(queue.due(1006).is_empty());
+        assert_eq!(queue.due(1007), [("uid-held".into(), Due::Retry)]);
+        assert_eq!(queue.due(1008), [("uid-refused".into(), Due::Retry)]);
+    }
+
+    #[test]
     fn changed_priority_moves_a_ready_pod() {
         let mut queue = queue([("a", 1), ("b", 2)]);
         queue.replace(Arc::new(with(pod("a"), |s| s.priority = 3)));

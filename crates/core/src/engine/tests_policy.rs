@@ -175,6 +175,11 @@ fn explanation_of_a_held_pod_names_the_policy() {
         let mut world = asked();
         world.answers(policy, PolicySource::Success);
         assert_eq!(world.explained(), (None, Some(message.into())));
+        world.see(Event::NodeSet(Arc::new(cordoned("n")), Vec::new()));
+        world.at(30_001);
+        world.answers(Policy::default(), PolicySource::Success);
+        let now = "0/1 nodes are available: 1 node(s) were unschedulable.";
+        assert_eq!(world.explained(), (None, Some(now.into())), "a policy of the past explains nothing");
     }
 }
 
