@@ -47,7 +47,8 @@ enum What {
     /// Where each pod went: node, tier, total score, and the two score components that decided it
     ///
     /// The two that decided are those in which the chosen node leads the runner-up by most, each counted with its plugin's
-    /// weight; where no other node would do, the two largest. Pods that wait are shown with the whole reason.
+    /// weight; where no other node would do, the two largest. A plugin that has no components counts as a whole. Pods that wait
+    /// are shown with the whole reason.
     #[command(after_help = "Examples:\n  \
         ai-storage-scheduler explain pods              namespace default\n  \
         ai-storage-scheduler explain pods -n team-a\n  \

@@ -3,6 +3,7 @@
 
 use super::view::{DecisionView, Milli, NodeReport, Part};
 use crate::tables::{Style, plain};
+use aisched_model::config::AI_PLUGINS;
 use std::fmt::Write;
 
 /// Nodes whose scores are shown side by side.
@@ -91,7 +92,9 @@ fn scores(decision: &DecisionView, style: Style) -> String {
     let totals = nodes.iter().map(|n| n.total.unwrap_or_default().to_string());
     rows.push(["total".to_owned(), String::new()].into_iter().chain(totals).collect());
     let mut text = style.table(&header, &(1..header.len()).collect::<Vec<_>>(), &rows);
-    let skipped: Vec<&str> = best.plugins.iter().filter(|p| p.skipped).map(|p| p.name.as_str()).collect();
+    // Why the storage did not count is worth a line; that a pod has no host ports is not.
+    let silent = best.plugins.iter().filter(|p| p.skipped && AI_PLUGINS.contains(&p.name.as_str()));
+    let skipped: Vec<&str> = silent.map(|p| p.name.as_str()).collect();
     if !skipped.is_empty() {
         let _infallible = writeln!(text, "Nothing to say of this pod: {}", skipped.join(", "));
     }

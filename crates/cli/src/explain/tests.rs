@@ -57,7 +57,8 @@ fn the_two_largest_leads_decide() {
         ("NodeResourcesFit", 1, [90, 50], None),
     ];
     assert_eq!(pods::decided_by(&decision(&rows, 2)), "cache +45, NodeResourcesFit +40 (over b)");
-    assert_eq!(pods::decided_by(&decision(&rows, 1)), "TaintToleration 300, ioPattern 120 (no other node would do)");
+    assert_eq!(pods::decided_by(&decision(&rows, 1)), "ioPattern 120, cache 60 (no other node would do)");
+    assert_eq!(pods::decided_by(&decision(&rows[..1], 1)), "TaintToleration 300 (no other node would do)");
 }
 
 #[test]

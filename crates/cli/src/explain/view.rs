@@ -201,13 +201,15 @@ impl DecisionView {
         parts
     }
 
-    /// The two parts that decided: those that lead the runner-up by most, or the two largest when no other node would do.
-    /// Empty when the two nodes are level.
+    /// The two parts that decided: those that lead the runner-up by most, or, when no other node would do, the two largest
+    /// components; plugins that have none stand in only where there is no component at all. Empty when the two nodes are level.
     pub(crate) fn deciding(&self) -> Vec<Part> {
         let mut parts = self.parts();
-        let weight = |part: &Part| part.lead().0;
-        parts.retain(|part| weight(part) > 0);
-        parts.sort_by_key(|part| std::cmp::Reverse(weight(part)));
+        parts.retain(|part| part.lead().0 > 0);
+        if self.runner_up().is_none() && parts.iter().any(|part| part.component.is_some()) {
+            parts.retain(|part| part.component.is_some());
+        }
+        parts.sort_by_key(|part| std::cmp::Reverse(part.lead()));
         parts.truncate(2);
         parts
     }
