@@ -27,7 +27,7 @@ pub(crate) fn read(path: &Path) -> Result<String> {
 pub(crate) fn check_config(args: &CheckConfigArgs) -> Result<ExitCode> {
     let mut n_faults = 0;
     for path in &args.files {
-        let faults = aisched_kube::crd::check(&read(path)?, &path.display().to_string());
+        let faults = aisched_kube::scheduler_config::check(&read(path)?, &path.display().to_string());
         n_faults += faults.len();
         for fault in &faults {
             eprintln!("{fault}");

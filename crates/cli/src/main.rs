@@ -108,7 +108,10 @@ fn execute(cli: Cli, warnings: Vec<String>) -> anyhow::Result<ExitCode> {
 
 fn schedule(args: flags::RunArgs, warnings: Vec<String>) -> anyhow::Result<ExitCode> {
     let logging = logging::start(args.log_format, args.v);
-    let result = runtime()?.block_on(run::run(args, warnings, &logging));
+    let runtime = runtime()?;
+    let result = runtime.block_on(run::run(args, warnings, &logging));
+    // A name lookup under way cannot be stopped, and need not be waited for.
+    runtime.shutdown_background();
     if let Err(error) = &result {
         tracing::error!("{error:#}");
         return Ok(ExitCode::FAILURE);

@@ -4,14 +4,15 @@
 mod carry_out;
 mod edges;
 mod https;
+mod setup;
 
 use crate::flags::RunArgs;
 use crate::logging::Logging;
 use aisched_core::engine::{Engine, EngineOptions};
 use aisched_core::event::{Event, Millis};
-use aisched_core::profile::Profile;
 use anyhow::{Context, Result};
 use edges::Edges;
+use setup::Setup;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,10 +29,11 @@ pub(crate) async fn run(args: RunArgs, warnings: Vec<String>, logging: &Logging)
     }
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-    let profiles = vec![Profile::ai_storage(args.scheduler_name.as_str())];
-    let engine = Engine::new(profiles, EngineOptions { seed: seed(), ..EngineOptions::default() });
-    let edges = Edges::start(&args, logging).await?;
-    tracing::info!(version = crate::VERSION, server = edges.server(), scheduler = args.scheduler_name, "started");
+    let setup = Setup::of(&args)?;
+    let edges = Edges::start(&args, &setup, logging).await?;
+    let names: Vec<&str> = setup.profiles.iter().map(|p| &*p.scheduler_name).collect();
+    tracing::info!(version = crate::VERSION, server = edges.server(), profiles = names.join(","), "started");
+    let engine = Engine::new(setup.profiles, EngineOptions { seed: seed(), queue: setup.queue, ..EngineOptions::default() });
     let mut scheduler = Loop { engine, edges, start: Instant::now() };
     tokio::select! {
         () = scheduler.turn_for_ever() => {}

@@ -2,6 +2,7 @@
 //! Leaves out what the engine's actions mean to them: `carry_out`.
 
 use super::https;
+use super::setup::Setup;
 use crate::flags::RunArgs;
 use crate::logging::Logging;
 use aisched_apollo::{ClientConfig, PolicyAnswer, PolicyClient, TlsFiles};
@@ -9,7 +10,7 @@ use aisched_core::engine::Engine;
 use aisched_core::event::{self, Event};
 use aisched_http::{Metrics, Query};
 use aisched_kube::bind::{BindOptions, Binder};
-use aisched_kube::client::{ClientOptions, Clients, connect};
+use aisched_kube::client::{Clients, connect};
 use aisched_kube::config_manager::{self, ConfigManager, ConfigOptions};
 use aisched_kube::events::{Recorder, RecorderOptions};
 use aisched_kube::preempt::Preemptor;
@@ -52,19 +53,16 @@ pub(super) struct Edges {
 }
 
 impl Edges {
-    pub(super) async fn start(args: &RunArgs, logging: &Logging) -> Result<Self> {
-        let clients = connect(&ClientOptions { kubeconfig: args.kubeconfig.clone(), master: args.master.clone() }).await?;
+    pub(super) async fn start(args: &RunArgs, setup: &Setup, logging: &Logging) -> Result<Self> {
+        let clients = connect(&setup.client).await?;
         let (event_sender, events) = unbounded_channel();
         let (answer_sender, answers) = unbounded_channel();
         let health = Health::default();
         let recorder = Recorder::start(&clients.calls, &health, &RecorderOptions::default());
         let gate = Arc::new(Gate::new(watch::AWAITED.into_iter().chain([config_manager::AWAITED]), event_sender.clone()));
         let mut watches = watch::watch(clients.watch.clone(), event_sender.clone(), health.clone(), gate.clone(), WatchOptions::default());
-        let options = ConfigOptions {
-            namespace: args.config_namespace.clone(),
-            name: args.config_name.clone(),
-            reporter: args.scheduler_name.as_str().into(),
-        };
+        let options =
+            ConfigOptions { namespace: args.config_namespace.clone(), name: args.config_name.clone(), reporter: setup.reporter().into() };
         let config = ConfigManager::new(clients.watch.clone(), options, event_sender.clone(), recorder.clone(), health.clone(), gate);
         watches.spawn(config.run());
         let policies = PolicyClient::new(ClientConfig::default(), answer_sender);

@@ -1,0 +1,58 @@
+//! What `run` schedules with: the profiles and limits of `--config`, or the one default profile.
+//! Leaves out reading the file's fields: that is the adapter's.
+
+use crate::files;
+use crate::flags::RunArgs;
+use aisched_core::profile::Profile;
+use aisched_core::queue::QueueOptions;
+use aisched_kube::client::ClientOptions;
+use aisched_kube::scheduler_config::{self, SchedulerConfig};
+use anyhow::{Result, bail};
+
+/// Profiles, limits, and where the API server is.
+pub(super) struct Setup {
+    pub(super) profiles: Vec<Profile>,
+    pub(super) queue: QueueOptions,
+    pub(super) client: ClientOptions,
+}
+
+impl Setup {
+    pub(super) fn of(args: &RunArgs) -> Result<Self> {
+        for gate in &args.feature_gates {
+            tracing::warn!("--feature-gates {gate} has no effect: no feature of this version is behind a gate of that name");
+        }
+        let mut client = ClientOptions { kubeconfig: args.kubeconfig.clone(), master: args.master.clone() };
+        let Some(path) = &args.config else {
+            let profiles = vec![Profile::ai_storage(args.scheduler_name.as_str())];
+            return Ok(Self { profiles, queue: QueueOptions::default(), client });
+        };
+        let config = match scheduler_config::load(&files::read(path)?, &path.display().to_string()) {
+            Ok(config) => config,
+            Err(faults) => {
+                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                bail!("{} fault(s) in --config:\n{}", faults.len(), faults.join("\n"));
+            }
+        };
+        warn(&config);
+        client.kubeconfig = client.kubeconfig.or(config.client_connection.kubeconfig);
+        Ok(Self { profiles: config.profiles.iter().map(|p| p.to_profile()).collect(), queue: config.queue, client })
+    }
+
+    /// The first profile's name: who speaks of what concerns no single pod.
+    pub(super) fn reporter(&self) -> &str {
+        self.profiles.first().map_or("", |p| &p.scheduler_name)
+    }
+}
+
+/// Says what of the configuration is not acted on.
+fn warn(config: &SchedulerConfig) {
+    if !config.missing_plugins.is_empty() {
+        tracing::warn!("plugins that are not part of this version take no part: {}", config.missing_plugins.join(", "));
+    }
+    if config.leader_election.leader_elect {
+        tracing::warn!("leaderElection.leaderElect has no effect: leader election is not part of this version; run one replica");
+    }
+    for note in &config.notes {
+        tracing::warn!("{note}");
+    }
+}
