@@ -20,6 +20,8 @@ const JUDGED: &[&str] = &["NodeUnschedulable", "NodeName", "TaintToleration", "N
 pub struct Checker {
     nodes: BTreeMap<Str, (Arc<Node>, Vec<Arc<Pod>>)>,
     pods: BTreeMap<Str, Arc<Pod>>,
+    /// Pods without a node to whom one is promised.
+    nominated: Vec<Arc<Pod>>,
 }
 
 impl Checker {
@@ -33,7 +35,17 @@ impl Checker {
                 pods.push(pod.clone());
             }
         }
-        Self { nodes, pods: scenario.pods().map(|pod| (pod.uid.clone(), pod.clone())).collect() }
+        Self { nodes, pods: scenario.pods().map(|pod| (pod.uid.clone(), pod.clone())).collect(), nominated: Vec::new() }
+    }
+
+    /// Follows what came of a decision besides a bind: pods that had to leave, and nodes that are promised. To be called after each
+    /// `check` with the pods as the virtual API server holds them.
+    pub fn see<'a>(&mut self, pods: impl Iterator<Item = &'a Arc<Pod>>) {
+        let there: BTreeMap<&Str, &Arc<Pod>> = pods.map(|pod| (&pod.uid, pod)).collect();
+        for (_, pods) in self.nodes.values_mut() {
+            pods.retain(|pod| there.contains_key(&pod.uid));
+        }
+        self.nominated = there.into_values().filter(|pod| pod.node.is_none() && pod.nominated_node.is_some()).cloned().collect();
     }
 
     /// Judges the next decision: the chosen node and every node called feasible must do, and no refusal may be made up.
@@ -51,13 +63,21 @@ impl Checker {
             let against = against(&pod, node, pods);
             match (report.feasible, against) {
                 (true, Some(reason)) => return Err(format!("{} on {}: {reason}", decision.pod, report.node)),
-                (false, None) if report.reasons.iter().all(|r| JUDGED.contains(&r.plugin)) => {
+                (false, None) if report.reasons.iter().all(|r| JUDGED.contains(&r.plugin)) && !self.is_promised(&pod, node, pods) => {
                     return Err(format!("{} on {}: refused without reason: {:?}", decision.pod, report.node, report.reasons));
                 }
                 (true, None) | (false, Some(_) | None) => {}
             }
         }
         self.follow(decision, pod)
+    }
+
+    /// Whether the pod would do if it were not for pods of at least its priority that are promised the node.
+    fn is_promised(&self, pod: &Pod, node: &Node, pods: &[Arc<Pod>]) -> bool {
+        let before = |other: &&Arc<Pod>| other.uid != pod.uid && other.spec.priority >= pod.spec.priority;
+        let promised = self.nominated.iter().filter(|other| other.nominated_node.as_ref() == Some(&node.name));
+        let all: Vec<Arc<Pod>> = pods.iter().chain(promised.filter(before)).cloned().collect();
+        against(pod, node, &all).is_some()
     }
 
     fn follow(&mut self, decision: &Decision, pod: Arc<Pod>) -> Result<(), String> {

@@ -120,6 +120,11 @@ impl Simulation {
         self.decisions.pop_front()
     }
 
+    /// The pods as the virtual API server holds them.
+    pub fn pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
+        self.pods.values()
+    }
+
     /// Whether a wake-up can bring anything but the retry of pods that nothing has happened to since they were refused.
     fn anyone_stirs(&self) -> bool {
         let depth = self.engine.depth();

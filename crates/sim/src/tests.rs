@@ -76,6 +76,7 @@ fn run_with(scenario: Scenario, options: &Options) -> (Vec<Arc<Decision>>, Rest)
     let mut decisions = Vec::new();
     while let Some(decision) = simulation.next_decision() {
         assert_eq!(checker.check(&decision), Ok(()));
+        checker.see(simulation.pods());
         decisions.push(decision);
     }
     (decisions, simulation.rest())
@@ -174,6 +175,15 @@ fn pods_share_out_the_io_of_the_nodes() {
     let (decisions, rest) = run(scenario([nvme("a", "10000"), nvme("b", "10000")], [hungry("p"), hungry("q")]));
     assert_ne!(decisions[0].split_once(' ').unwrap().1, decisions[1].split_once(' ').unwrap().1);
     assert_eq!(rest.snapshot.nodes.iter().map(|n| n.io_promised.iops).collect::<Vec<_>>(), [6000, 6000]);
+}
+
+#[test]
+fn pod_of_higher_priority_takes_the_place_of_a_lower_one() {
+    let old = pod("old", 6000, |pod, _| pod.node = Some("n".into()));
+    let high = pod("high", 6000, |_, spec| spec.priority = 5);
+    let (decisions, rest) = run(scenario([node("n")], [old, high, plain("low", 6000)]));
+    assert_eq!(decisions, ["high -", "low -", "high n"]);
+    assert_eq!(rest.notes, ["pod default/old was preempted on node n by default/high"]);
 }
 
 #[test]

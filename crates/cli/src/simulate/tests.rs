@@ -84,6 +84,7 @@ fn every_decision_of_the_examples_passes_the_checker() {
             let mut simulation = Simulation::new(scenario, &Options::default());
             while let Some(decision) = simulation.next_decision() {
                 assert_eq!(checker.check(&decision), Ok(()), "{}", path.display());
+                checker.see(simulation.pods());
                 n_decisions += 1;
             }
         }
