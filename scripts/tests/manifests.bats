@@ -42,14 +42,14 @@ facts() { yq -r --arg kind "$2" 'select(.kind == $kind) | '"$3" "$1"; }
 }
 
 @test "the permissions are these and no more" {
-  run facts $DEPLOYMENT ClusterRole '.rules[] | .apiGroups[0] as $g | .resources[] as $r | "\($g)/\($r): \(.verbs | join(" "))"'
+  run facts $DEPLOYMENT ClusterRole '.rules[] | .apiGroups[0] as $g | .resources[]? as $r | "\($g)/\($r): \(.verbs | join(" "))"'
   [ "$output" = "$(
     cat <<EOF
 /pods: get list watch delete
 /nodes: list watch
 /namespaces: list watch
-/persistentvolumes: list watch
-/persistentvolumeclaims: list watch
+/persistentvolumes: get list patch watch
+/persistentvolumeclaims: get list patch watch
 storage.k8s.io/storageclasses: list watch
 storage.k8s.io/csinodes: list watch
 storage.k8s.io/csidrivers: list watch

@@ -143,7 +143,7 @@ impl Run {
         let actions = engine.poll(0);
         self.polls.push(cpu().saturating_sub(began));
         let bind = actions.into_iter().find_map(|action| match action {
-            Action::Bind { pod, node } => Some((pod, node)),
+            Action::Bind { pod, node, .. } => Some((pod, node)),
             _ => None,
         });
         let Some((_, node)) = bind else {

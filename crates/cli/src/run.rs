@@ -95,6 +95,7 @@ impl Loop {
                 if matches!(event, Event::Synced) {
                     tracing::info!(nodes = self.engine.snapshot().nodes.len(), "all lists have arrived; scheduling begins");
                 }
+                self.edges.volumes.saw(&event);
                 self.engine.handle(now, event);
             }
             edges::Incoming::Query(query) => self.edges.answer(query, &self.engine),

@@ -1,14 +1,17 @@
 //! Keeps the snapshot up to date: nodes, the pods on them (assumed ones included), claims, volumes, classes.
 //! Knows neither queue nor time; whatever changed is returned as values, so that the engine can wake pods.
 
+use crate::promises::Promises;
 use aisched_model::Str;
 use aisched_model::node::{Node, NodeInfo, PlacedPod};
 use aisched_model::pod::Pod;
 use aisched_model::snapshot::Snapshot;
 use aisched_model::storage_facts::IoDemand;
+use aisched_model::volume::{Claim, Volume, VolumePlan};
 use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 /// The cluster as known, and the promises made since.
 #[derive(Default)]
@@ -18,6 +21,8 @@ pub struct Cache {
     homeless: BTreeMap<Str, NodeInfo>,
     /// Where every placed pod is.
     homes: BTreeMap<Str, Home>,
+    /// Volumes and claims that binds under way are about.
+    promises: Promises,
 }
 
 /// A placed pod's place.
@@ -96,6 +101,46 @@ impl Cache {
         let mut placed = Pod::clone(pod);
         placed.node = Some(node.clone());
         self.place(Arc::new(placed), node.clone(), io, true);
+    }
+
+    /// Takes a pod's volumes as bound before they are.
+    pub(crate) fn assume_volumes(&mut self, pod: &Str, node: &Str, plan: &VolumePlan) {
+        self.promises.make(&mut self.snapshot, pod, node, plan);
+    }
+
+    /// A pod's volumes are bound: the watch will show it.
+    pub(crate) fn keep_volumes(&mut self, pod: &str) {
+        self.promises.keep(pod);
+    }
+
+    /// A pod's volumes will not be bound; returns those that are free again.
+    pub(crate) fn take_back_volumes(&mut self, pod: &str) -> Vec<Arc<Volume>> {
+        self.promises.take_back(&mut self.snapshot, pod)
+    }
+
+    /// Adds or replaces a volume; returns what was there.
+    pub(crate) fn set_volume(&mut self, volume: Arc<Volume>) -> Option<Arc<Volume>> {
+        let volume = self.promises.volume(volume);
+        self.snapshot.set_volume(volume)
+    }
+
+    /// Takes a volume away.
+    pub(crate) fn remove_volume(&mut self, name: &str) {
+        self.promises.volume_gone(name);
+        self.snapshot.remove_volume(name);
+    }
+
+    /// Adds or replaces a claim; returns what was there.
+    pub(crate) fn set_claim(&mut self, claim: Arc<Claim>) -> Option<Arc<Claim>> {
+        let claim = self.promises.claim(claim);
+        self.snapshot.claims.insert((claim.namespace.clone(), claim.name.clone()), claim)
+    }
+
+    /// Takes a claim away.
+    pub(crate) fn remove_claim(&mut self, namespace: Str, name: Str) {
+        let key = (namespace, name);
+        self.promises.claim_gone(&key);
+        self.snapshot.claims.remove(&key);
     }
 
     /// Takes an assumption back; a confirmed pod stays.

@@ -9,7 +9,7 @@ use aisched_model::node::Node;
 use aisched_model::pod::Pod;
 use aisched_model::policy::{Policy, PolicySource};
 use aisched_model::storage_facts::Fault;
-use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
+use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume, VolumePlan};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -106,6 +106,8 @@ pub enum BindOutcome {
     Bound,
     /// The pod is not bound; what the API server said.
     Failed(String),
+    /// The pod is not bound because its volumes could not be; what went wrong with them.
+    NoVolumes(String),
     /// The pod no longer exists, or is bound to another node already.
     Gone(String),
 }
@@ -142,6 +144,8 @@ pub enum Action {
         pod: PodRef,
         /// The node.
         node: Str,
+        /// What has to be done about its volumes first.
+        volumes: Option<Arc<VolumePlan>>,
     },
     /// Record an event on a pod or a node.
     RecordEvent(ApiEvent),

@@ -17,6 +17,7 @@ pub mod plugins;
 mod policy_terms;
 pub mod preemption;
 pub mod profile;
+mod promises;
 pub mod queue;
 pub mod records;
 pub mod workload_profile;

@@ -18,4 +18,5 @@ pub mod scheduler_config;
 pub mod status;
 #[cfg(test)]
 mod testing;
+pub mod volume_bind;
 pub mod watch;

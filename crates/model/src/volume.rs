@@ -229,6 +229,8 @@ pub struct Attachment {
 /// What has to be done about a pod's volumes before it can be bound to its node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct VolumePlan {
+    /// How long to wait for the volumes.
+    pub timeout_ms: u64,
     /// The node's labels, which every volume has to be within reach of.
     pub node_labels: Labels,
     /// Claims, and the volumes that they get.

@@ -9,12 +9,16 @@ use aisched_core::profile::Profile;
 use aisched_model::Str;
 use aisched_model::pod::{Pod, RefusedCondition};
 use aisched_model::policy::PolicySource;
+use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement};
 use aisched_model::snapshot::Snapshot;
+use aisched_model::volume::{Claim, Volume, VolumePlan};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// How to simulate.
 #[derive(Clone, Debug)]
@@ -174,7 +178,10 @@ impl Simulation {
     /// Does what the API server and its clients would do, at once and without failing.
     fn carry_out(&mut self, action: Action) {
         match action {
-            Action::Bind { pod, node } => self.bind(pod, &node),
+            Action::Bind { pod, node, volumes } => {
+                volumes.iter().for_each(|plan| self.bind_volumes(plan));
+                self.bind(pod, &node);
+            }
             Action::SetCondition { pod, transition: _, reason, message } => {
                 let refused = Arc::new(RefusedCondition { reason: reason.into(), message });
                 self.change(&pod.uid, |pod| pod.refused = Some(refused));
@@ -193,6 +200,34 @@ impl Simulation {
             }
             Action::Preempt { pod, node, victims, reporter: _ } => self.preempt(pod, &node, victims),
             Action::ForgetPolicy(_) | Action::ReportResult(_) | Action::PolicyResolved { .. } => {}
+        }
+    }
+
+    /// Binds claims to their volumes, and makes the volumes that are to be made: for that host alone, as large as asked for.
+    fn bind_volumes(&mut self, plan: &VolumePlan) {
+        let made = plan.provision.iter().map(|claim| {
+            let host = plan.node_labels.get(HOSTNAME).map(|host| Requirement {
+                key: HOSTNAME.into(),
+                operator: Operator::In,
+                values: [host.clone()].into(),
+            });
+            let volume = Volume {
+                name: format!("pvc-{}-{}", claim.namespace, claim.name).into(),
+                node_affinity: host.map(|host| [NodeSelectorTerm { labels: [host].into(), fields: Vec::new() }].into()),
+                storage_class: claim.storage_class.clone().unwrap_or_default(),
+                access_modes: claim.access_modes,
+                capacity: claim.requested,
+                block: claim.block,
+                ..Volume::default()
+            };
+            (claim, Arc::new(volume))
+        });
+        for (claim, volume) in plan.bind.iter().map(|(claim, volume)| (claim, volume.clone())).chain(made) {
+            let bound_to = Some((claim.namespace.clone(), claim.name.clone(), claim.uid.clone()));
+            let volume = Volume { claim: bound_to, available: false, ..Volume::clone(&volume) };
+            let claim = Claim { volume: Some(volume.name.clone()), bind_completed: true, ..Claim::clone(claim) };
+            self.happens(Event::VolumeSet(Arc::new(volume)));
+            self.happens(Event::ClaimSet(Arc::new(claim)));
         }
     }
 

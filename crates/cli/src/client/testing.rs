@@ -67,7 +67,7 @@ fn engine() -> Engine {
     engine.handle(0, Event::Synced);
     while engine.next_poll(0) == Some(0) {
         for action in engine.poll(0) {
-            if let Action::Bind { pod, node } = action {
+            if let Action::Bind { pod, node, .. } = action {
                 engine.handle(0, Event::BindEnded { pod, node, outcome: BindOutcome::Bound });
             }
         }

@@ -20,9 +20,13 @@ impl Edges {
             Action::FetchPolicy(pod) => self.policies.request(request(&pod)),
             Action::ForgetPolicy(uid) => self.policies.forget(&uid),
             Action::ReportResult(report) => self.policies.report(result(report)),
-            Action::Bind { pod, node } => {
+            Action::Bind { pod, node, volumes } => {
                 self.status.forget(&pod);
-                self.binder.spawn(pod, node, self.event_sender.clone());
+                let events = self.event_sender.clone();
+                match volumes {
+                    None => self.binder.spawn(pod, node, events),
+                    Some(plan) => self.volumes.spawn(pod, node, plan, self.binder.clone(), events),
+                }
             }
             Action::RecordEvent(event) => self.recorder.record(event),
             Action::SetCondition { pod, transition, reason, message } => {

@@ -15,6 +15,7 @@ use aisched_kube::config_manager::{self, ConfigManager, ConfigOptions};
 use aisched_kube::events::{Recorder, RecorderOptions};
 use aisched_kube::preempt::Preemptor;
 use aisched_kube::status::StatusWriter;
+use aisched_kube::volume_bind::{VolumeBindOptions, VolumeBinder};
 use aisched_kube::watch::{self, Gate, Health, WatchOptions};
 use aisched_model::config::{ApolloConfig, Config};
 use anyhow::Result;
@@ -44,6 +45,7 @@ pub(super) struct Edges {
     pub(super) event_sender: UnboundedSender<Event>,
     pub(super) binder: Binder,
     pub(super) preemptor: Preemptor,
+    pub(super) volumes: VolumeBinder,
     pub(super) recorder: Recorder,
     pub(super) status: StatusWriter,
     pub(super) policies: PolicyClient,
@@ -77,6 +79,7 @@ impl Edges {
             answers,
             binder: Binder::new(clients.binds.clone(), BindOptions::default()),
             preemptor: Preemptor::new(clients.calls.clone(), health.clone(), recorder.clone()),
+            volumes: VolumeBinder::new(clients.calls.clone(), VolumeBindOptions::default()),
             status: StatusWriter::start(&clients.calls, &health, STATUS_WORKERS),
             recorder,
             policies,

@@ -9,6 +9,7 @@ use crate::queue::Waiting;
 use crate::workload_profile::WorkloadProfile;
 use aisched_model::Str;
 use aisched_model::pod::Pod;
+use aisched_model::volume::VolumePlan;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -39,7 +40,7 @@ impl Engine {
         self.records.add(decision.clone());
         self.actions.push(Action::Decided(decision.clone()));
         match &decision.node {
-            Some(node) => self.assume(now, &pod, node, &decided.workload),
+            Some(node) => self.assume(now, &pod, node, &decided.workload, decided.outcome.volumes),
             None => {
                 self.refuse(&pod, decision.message.clone().unwrap_or_default());
                 self.nominate(now, &pod, decided.outcome.nominate);
@@ -62,12 +63,15 @@ impl Engine {
         Some(Decided { outcome, workload })
     }
 
-    fn assume(&mut self, now: Millis, pod: &Arc<Pod>, node: &Str, workload: &WorkloadProfile) {
+    fn assume(&mut self, now: Millis, pod: &Arc<Pod>, node: &Str, workload: &WorkloadProfile, volumes: Option<VolumePlan>) {
         let Some(waiting) = self.queue.remove(&pod.uid) else { return };
         self.nomination_served(now, &pod.uid, node);
         self.cache.assume(pod, node, workload.io_demand());
+        if let Some(plan) = &volumes {
+            self.cache.assume_volumes(&pod.uid, node, plan);
+        }
         self.binding.insert(pod.uid.clone(), Binding { waiting, node: node.clone() });
-        self.actions.push(Action::Bind { pod: PodRef::from(&**pod), node: node.clone() });
+        self.actions.push(Action::Bind { pod: PodRef::from(&**pod), node: node.clone(), volumes: volumes.map(Arc::new) });
     }
 
     /// Says in an event and in the pod's condition that it was refused.
@@ -127,13 +131,13 @@ impl Engine {
     }
 
     /// The pod is not bound: its node is free again, and it tries again when its backoff ends.
-    pub(super) fn bind_failed(&mut self, now: Millis, binding: Binding, error: &str) {
+    pub(super) fn bind_failed(&mut self, now: Millis, binding: Binding, doing: &str, error: &str) {
         let pod = binding.waiting.pod.clone();
         self.give_up(now, &pod.uid);
         if self.cache.is_placed(&pod.uid) {
             return self.actions.push(Action::ForgetPolicy(pod.uid.clone())); // the watch says that it is bound after all
         }
-        self.complain(&pod, "SchedulerError", format!("running Bind plugin \"DefaultBinder\": {error}"));
+        self.complain(&pod, "SchedulerError", format!("{doing}: {error}"));
         self.clear_nomination(now, &pod);
         self.queue.restore(binding.waiting);
         self.queue.failed(now, &pod.uid);

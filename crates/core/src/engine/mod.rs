@@ -11,6 +11,8 @@ mod tests;
 mod tests_policy;
 #[cfg(test)]
 mod tests_preempt;
+#[cfg(test)]
+mod tests_volumes;
 mod waiting;
 
 use crate::cache::Cache;
@@ -196,17 +198,29 @@ impl Engine {
     fn bind_ended(&mut self, now: Millis, pod: &PodRef, outcome: BindOutcome) {
         let Some(binding) = self.binding.remove(&pod.uid) else { return };
         match outcome {
-            BindOutcome::Bound => self.bound(now, &binding),
+            BindOutcome::Bound => {
+                self.cache.keep_volumes(&pod.uid);
+                self.bound(now, &binding);
+            }
             BindOutcome::Gone(_) => {
                 self.give_up(now, &pod.uid);
                 self.actions.push(Action::ForgetPolicy(pod.uid.clone()));
             }
-            BindOutcome::Failed(error) => self.bind_failed(now, binding, &error),
+            BindOutcome::Failed(error) => self.bind_failed(now, binding, "running Bind plugin \"DefaultBinder\"", &error),
+            BindOutcome::NoVolumes(error) => self.bind_failed(now, binding, "running PreBind plugin \"VolumeBinding\"", &error),
+        }
+    }
+
+    /// Takes back what was promised of a pod's volumes and wakes who can use them.
+    fn take_back_volumes(&mut self, now: Millis, uid: &str) {
+        for volume in self.cache.take_back_volumes(uid) {
+            self.wake(now, &crate::framework::ClusterEvent::Volume(None, &volume));
         }
     }
 
     /// Takes an assumed pod back from its node and wakes who can use the room.
     fn give_up(&mut self, now: Millis, uid: &str) {
+        self.take_back_volumes(now, uid);
         if let Some(pod) = self.cache.forget(uid) {
             self.wake(now, &crate::framework::ClusterEvent::PodRemoved(&pod));
         }

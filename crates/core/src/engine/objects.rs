@@ -21,19 +21,15 @@ impl Engine {
             Event::NodeSet(node, faults) => self.node_set(now, node, &faults),
             Event::NodeGone(name) => self.node_gone(now, &name),
             Event::ClaimSet(claim) => {
-                let old = self.cache.objects().claims.insert((claim.namespace.clone(), claim.name.clone()), claim.clone());
+                let old = self.cache.set_claim(claim.clone());
                 self.wake(now, &ClusterEvent::Claim(old.as_deref(), &claim));
             }
-            Event::ClaimGone(namespace, name) => {
-                self.cache.objects().claims.remove(&(namespace, name));
-            }
+            Event::ClaimGone(namespace, name) => self.cache.remove_claim(namespace, name),
             Event::VolumeSet(volume) => {
-                let old = self.cache.objects().set_volume(volume.clone());
+                let old = self.cache.set_volume(volume.clone());
                 self.wake(now, &ClusterEvent::Volume(old.as_deref(), &volume));
             }
-            Event::VolumeGone(name) => {
-                self.cache.objects().remove_volume(&name);
-            }
+            Event::VolumeGone(name) => self.cache.remove_volume(&name),
             Event::ClassSet(class) => {
                 let old = self.cache.objects().classes.insert(class.name.clone(), class.clone());
                 self.wake(now, &ClusterEvent::Class(old.as_deref(), &class));
@@ -165,7 +161,9 @@ impl Engine {
         if self.queue.remove(&pod.uid).is_some() {
             self.actions.push(Action::ForgetPolicy(pod.uid.clone()));
         }
-        self.binding.remove(&pod.uid);
+        if self.binding.remove(&pod.uid).is_some() {
+            self.take_back_volumes(now, &pod.uid);
+        }
         self.cache.objects().nominated.pardon(&pod.uid);
         self.forget_nomination(now, &pod.uid);
         if let Some(removed) = self.cache.remove_pod(&pod.uid) {

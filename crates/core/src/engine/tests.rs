@@ -84,7 +84,12 @@ fn describe(action: &Action) -> Option<String> {
         Action::FetchPolicy(pod) => format!("ask {}", pod.name),
         Action::ForgetPolicy(_) | Action::Decided(_) => return None,
         Action::ReportResult(r) => format!("report {} {} {}ms", r.request_id, r.success, r.duration_ms),
-        Action::Bind { pod, node } => format!("bind {} {node}", pod.name),
+        Action::Bind { pod, node, volumes: None } => format!("bind {} {node}", pod.name),
+        Action::Bind { pod, node, volumes: Some(plan) } => {
+            let bind = plan.bind.iter().map(|(claim, volume)| format!(" {}={}", claim.name, volume.name));
+            let provision = plan.provision.iter().map(|claim| format!(" {}+", claim.name));
+            format!("bind {} {node}{}", pod.name, bind.chain(provision).collect::<String>())
+        }
         Action::RecordEvent(e) => format!("event {}: {}", e.reason, e.note),
         Action::SetCondition { pod, transition, reason, .. } => format!("condition {} {reason} {transition}", pod.name),
         Action::Nominate { pod, node } => format!("nominate {} {node}", pod.name),

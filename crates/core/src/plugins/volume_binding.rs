@@ -31,7 +31,10 @@ impl Plugin for VolumeBinding {
         match Claims::of(attempt.pod, attempt.snapshot) {
             Err(reason) => Prepared::refuse(Refusal::unresolvable(reason)),
             Ok(claims) if claims.is_empty() => Prepared::default(),
-            Ok(claims) => Prepared::filter(claims.clone()).and_score(Room { claims, args: &self.args }),
+            Ok(claims) => {
+                let timeout_ms = self.args.bind_timeout_ms;
+                Prepared::filter(Fit { claims: claims.clone(), timeout_ms }).and_score(Room { claims, args: &self.args })
+            }
         }
     }
 
@@ -49,9 +52,15 @@ impl Plugin for VolumeBinding {
     }
 }
 
-impl Filter for Claims<'_> {
+/// Leaves the nodes that have what the claims need.
+struct Fit<'a> {
+    claims: Claims<'a>,
+    timeout_ms: u64,
+}
+
+impl Filter for Fit<'_> {
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
-        let obstacles = self.on(&node.node).err()?;
+        let obstacles = self.claims.on(&node.node).err()?;
         Some(Refusal { code: RefusalCode::Unresolvable, reasons: obstacles.reasons().map(Into::into).collect() })
     }
 
@@ -60,7 +69,7 @@ impl Filter for Claims<'_> {
     }
 
     fn detail(&self, node: &NodeInfo) -> Option<String> {
-        match self.on(&node.node).err()? {
+        match self.claims.on(&node.node).err()? {
             Obstacles { no_room: Some(claim), .. } => {
                 let class = claim.storage_class.as_deref().unwrap_or_default();
                 Some(format!("claim {} asks for {} bytes of class {class}", claim.name, claim.requested))
@@ -72,8 +81,9 @@ impl Filter for Claims<'_> {
     }
 
     fn volumes(&self, node: &NodeInfo) -> Option<VolumePlan> {
-        let Placement { bind, provision } = self.on(&node.node).ok()?;
+        let Placement { bind, provision } = self.claims.on(&node.node).ok()?;
         let plan = VolumePlan {
+            timeout_ms: self.timeout_ms,
             node_labels: node.node.labels.clone(),
             bind: bind.into_iter().map(|(claim, volume)| (claim.clone(), volume.clone())).collect(),
             provision: provision.into_iter().map(|(claim, _)| claim.clone()).collect(),

@@ -203,7 +203,7 @@ pub(crate) fn engine() -> Engine {
     engine.handle(0, Event::PodSet(pod("other", "elsewhere", ours, None, Some("node-b"))));
     while engine.next_poll(0).is_some_and(|at| at == 0) {
         for action in engine.poll(0) {
-            if let Action::Bind { pod, node } = action {
+            if let Action::Bind { pod, node, .. } = action {
                 engine.handle(0, Event::BindEnded { pod, node, outcome: BindOutcome::Bound });
             }
         }

@@ -1,0 +1,119 @@
+//! Volumes from the outside: what a bind is to do about them, what others may count on meanwhile, and what a failure gives back.
+//! Leaves out which volume is chosen: the plugin's own tests are about that.
+
+use super::tests::World;
+use crate::event::{BindOutcome, Event, PodRef};
+use crate::fixture::{claiming, labelled, pod};
+use aisched_model::config::Config;
+use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement};
+use aisched_model::volume::{BindingMode, Claim, StorageClass, Volume};
+use alloc::format;
+use alloc::sync::Arc;
+
+/// Two nodes, claims `x` and `y` of a class that waits for pods, and a provisioner or none.
+fn world(provisioner: &str) -> World {
+    let mut world = World::running(&["VolumeBinding"], ["a", "b"].map(|n| labelled(n, [("host", n)])));
+    let mut config = Config::default();
+    config.apollo.endpoint = "".into();
+    world.see(Event::Configured(Arc::new(config)));
+    let class = StorageClass {
+        name: "c".into(),
+        provisioner: provisioner.into(),
+        binding_mode: BindingMode::WaitForFirstConsumer,
+        ..StorageClass::default()
+    };
+    world.see(Event::ClassSet(Arc::new(class)));
+    world.see(Event::ClaimSet(Arc::new(claim("x"))));
+    world.see(Event::ClaimSet(Arc::new(claim("y"))));
+    world.see(Event::Synced);
+    world
+}
+
+fn by_hand() -> World {
+    let mut world = world("kubernetes.io/no-provisioner");
+    world.see(Event::VolumeSet(Arc::new(volume())));
+    world
+}
+
+fn claim(name: &str) -> Claim {
+    let uid = format!("uid-{name}").into();
+    Claim { uid, namespace: "default".into(), name: name.into(), storage_class: Some("c".into()), requested: 1, ..Claim::default() }
+}
+
+/// On node a, free.
+fn volume() -> Volume {
+    let host = Requirement { key: "host".into(), operator: Operator::In, values: ["a".into()].into() };
+    Volume {
+        name: "pv".into(),
+        storage_class: "c".into(),
+        capacity: 1,
+        available: true,
+        node_affinity: Some([NodeSelectorTerm { labels: [host].into(), fields: [].into() }].into()),
+        ..Volume::default()
+    }
+}
+
+const REFUSED: [&str; 2] = [
+    "condition q Unschedulable true",
+    "event FailedScheduling: 0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind.",
+];
+
+#[test]
+fn volume_of_a_bind_under_way_is_given_to_no_other_pod() {
+    let mut world = by_hand();
+    assert_eq!(world.pod(claiming("p", ["x"])), ["bind p a x=pv"]);
+    assert_eq!(world.pod(claiming("q", ["y"])), REFUSED);
+    world.see(Event::VolumeSet(Arc::new(Volume { labels: [("news", "old")].into(), ..volume() })));
+    world.at(60_000);
+    assert_eq!(world.pod(claiming("r", ["x"])), ["bind r a x=pv"], "another pod of the same claim may share it");
+}
+
+#[test]
+fn volumes_of_a_failed_bind_are_free_again_and_the_error_is_told() {
+    for (outcome, told) in [
+        (
+            BindOutcome::NoVolumes("binding volumes: late".into()),
+            "event FailedScheduling: running PreBind plugin \"VolumeBinding\": binding volumes: late",
+        ),
+        (BindOutcome::Failed("no".into()), "event FailedScheduling: running Bind plugin \"DefaultBinder\": no"),
+    ] {
+        let mut world = by_hand();
+        world.pod(claiming("p", ["x"]));
+        world.pod(claiming("q", ["y"]));
+        world.at(10_000);
+        let done = world.bind_ends("p", "a", outcome);
+        assert_eq!(done, ["condition p SchedulerError true", told, "bind q a y=pv"]);
+    }
+    let mut world = by_hand();
+    world.pod(claiming("p", ["x"]));
+    world.pod(claiming("q", ["y"]));
+    world.at(10_000);
+    assert_eq!(world.see(Event::PodGone(PodRef::from(&pod("p")))), ["bind q a y=pv"], "a pod that is deleted meanwhile");
+}
+
+#[test]
+fn volumes_of_a_bound_pod_stay_taken_until_the_watch_shows_it() {
+    let mut world = by_hand();
+    world.pod(claiming("p", ["x"]));
+    world.bind_ends("p", "a", BindOutcome::Bound);
+    assert_eq!(world.pod(claiming("q", ["y"])), REFUSED);
+}
+
+#[test]
+fn claim_that_a_volume_is_made_for_keeps_its_node() {
+    let mut world = world("csi.test");
+    let done = world.pod(claiming("p", ["x"]));
+    let node = if done == ["bind p a x+"] { "a" } else { "b" };
+    assert_eq!(done, [format!("bind p {node} x+")]);
+    for i in 0..4 {
+        assert_eq!(world.pod(claiming(&format!("q{i}"), ["x"])), [format!("bind q{i} {node} x+")]);
+    }
+}
+
+#[test]
+fn bound_claims_need_nothing_done() {
+    let mut world = world("csi.test");
+    world.see(Event::ClaimSet(Arc::new(Claim { volume: Some("pv".into()), bind_completed: true, ..claim("x") })));
+    world.see(Event::VolumeSet(Arc::new(volume())));
+    assert_eq!(world.pod(claiming("p", ["x"])), ["bind p a"]);
+}
