@@ -126,7 +126,7 @@ mod tests {
             scheduler_name: "ai-storage-scheduler".into(),
             node: nodes.iter().find(|(_, total)| total.is_some()).map(|(n, _)| (*n).into()),
             message: None,
-            policy: PolicyView { source: "FALLBACK", request_id: None },
+            policy: PolicyView { source: "FALLBACK", ..PolicyView::default() },
             profile: ProfileView::default(),
             config_generation: 0,
             n_nodes: nodes.len(),

@@ -75,7 +75,7 @@ pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice) -> Outco
         scheduler_name: profile.scheduler_name.clone(),
         node: ranking.first().map(|r| nodes[r.node_idx].node.name.clone()),
         message,
-        policy: PolicyView { source: choice.policy_source.as_str(), request_id: attempt.policy.and_then(|p| p.request_id.clone()) },
+        policy: PolicyView::of(attempt.policy, choice.policy_source),
         profile: attempt.workload.view(),
         config_generation: attempt.config.generation,
         n_nodes: nodes.len(),

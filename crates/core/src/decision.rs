@@ -41,14 +41,39 @@ pub struct Decision {
     pub refusals: Vec<(Cow<'static, str>, usize)>,
 }
 
-/// Source of a decision's policy.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+/// A decision's policy: where it came from and what the server says; its effects are in the profile, the filters and the scores.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyView {
     /// `APOLLO`, `CACHE` or `FALLBACK`.
     pub source: &'static str,
     /// The answer's id.
     pub request_id: Option<Str>,
+    /// `ALLOW`, `PREFER`, `REQUIRE`, `DELAY` or `REJECT`; `None` without an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<&'static str>,
+    /// The server's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Str>,
+    /// What the server says that nothing acts on.
+    #[serde(skip_serializing_if = "Advice::is_empty")]
+    pub advice: Advice,
+}
+
+/// What a policy says for people alone, by name, as text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Advice(pub Vec<(&'static str, String)>);
+
+impl Advice {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Advice {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
 }
 
 /// The workload profile, field by field.

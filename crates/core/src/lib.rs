@@ -15,6 +15,7 @@ mod fixture;
 pub mod framework;
 pub mod plugins;
 mod policy_terms;
+mod policy_view;
 pub mod preemption;
 pub mod profile;
 mod promises;

@@ -1,7 +1,7 @@
 //! One pod's decision as a person reads it: verdict, what the pod was taken to be, filters, scores, runner-up.
 //! Leaves out JSON: that is the decision itself.
 
-use super::view::{DecisionView, Milli, NodeReport, Part};
+use super::view::{DecisionView, Milli, NodeReport, Part, PolicyView};
 use crate::tables::{Style, plain};
 use aisched_model::config::AI_PLUGINS;
 use std::fmt::Write;
@@ -49,11 +49,25 @@ fn verdict(decision: &DecisionView, style: Style) -> String {
 fn origins(decision: &DecisionView) -> String {
     let policy = match decision.policy.source.as_str() {
         "FALLBACK" => "none; decided by what the pod says of itself".into(),
-        source => format!("{source}, answer {}", decision.policy.request_id.as_deref().unwrap_or("without id")),
+        source => said(source, &decision.policy),
     };
     let fields: Vec<String> = decision.profile.0.iter().map(|(name, f)| format!("{name} {} ({})", f.value, f.source)).collect();
     let profile = if fields.is_empty() { "nothing is known of the workload".into() } else { fields.join(", ") };
-    format!("Policy:   {}\nProfile:  {}\n", plain(&policy), plain(&profile))
+    let mut text = format!("Policy:   {}\nProfile:  {}\n", plain(&policy), plain(&profile));
+    let advice: Vec<String> = decision.policy.advice.0.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    if !advice.is_empty() {
+        let _infallible = writeln!(text, "Advice:   {} (APOLLO's, not acted on)", plain(&advice.join(", ")));
+    }
+    text
+}
+
+/// Where a policy came from, and what it says in a word and in the server's words.
+fn said(source: &str, policy: &PolicyView) -> String {
+    let mut text = format!("{source}, answer {}", policy.request_id.as_deref().unwrap_or("without id"));
+    for part in policy.decision.iter().chain(&policy.reason) {
+        let _infallible = write!(text, ", {part}");
+    }
+    text
 }
 
 /// Nodes refused, per reason.

@@ -91,6 +91,18 @@ fn shared_weights_and_totals_keep_their_fractions() {
 }
 
 #[test]
+fn policy_is_explained_with_its_reason_and_what_nothing_acts_on() {
+    let mut view = decision(&[], 1);
+    view.policy = serde_json::from_value(serde_json::json!({"source": "CACHE", "requestId": null, "decision": "PREFER",
+        "reason": "data\u{1b}[2J is near", "advice": {"confidence": "0.9", "priority": "5"}}))
+    .unwrap();
+    let text = pod::explain(&view, Style::default());
+    assert!(text.contains("\nPolicy:   CACHE, answer without id, PREFER, data"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    assert!(text.contains("\nAdvice:   confidence 0.9, priority 5 (APOLLO's, not acted on)\n"), "{text}");
+}
+
+#[test]
 fn placed_pod_is_explained_from_verdict_to_sources() {
     let rows: [Row; 2] =
         [("DataLocalityAware", 3, [20, 5], Some(("cache", [20, 5]))), ("StorageTierAware", 3, [40, 40], Some(("ioPattern", [40, 40])))];

@@ -29,6 +29,11 @@ pub(crate) struct DecisionView {
 pub(crate) struct PolicyView {
     pub(crate) source: String,
     pub(crate) request_id: Option<String>,
+    pub(crate) decision: Option<String>,
+    pub(crate) reason: Option<String>,
+    /// What the server says that nothing acts on.
+    #[serde(default)]
+    pub(crate) advice: Pairs<String>,
 }
 
 /// One field of the workload profile.
