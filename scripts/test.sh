@@ -57,8 +57,9 @@ stage_controlplane() {
   )
 }
 
+# More at a time than processors: they wait for one another's answers most of the time.
 stage_e2e-tests() {
-  cargo build --package ai-storage-scheduler && cargo test --package aisched-e2e --no-fail-fast
+  cargo build --package ai-storage-scheduler && cargo test --package aisched-e2e --no-fail-fast -- --test-threads=6
 }
 
 # The scripts against a real API server.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::timeout;
+use tracing::warn;
 
 /// How binds are made.
 #[derive(Clone, Debug)]
@@ -60,6 +61,9 @@ impl Binder {
         let binder = self.clone();
         tokio::spawn(async move {
             let outcome = binder.bind(&pod, &node).await;
+            if let BindOutcome::Failed(answer) = &outcome {
+                warn!(pod = %format_args!("{}/{}", pod.namespace, pod.name), node = &*node, "bind failed: {answer}");
+            }
             // The receiver is gone only when the scheduler stops.
             let _stopping = events.send(Event::BindEnded { pod, node, outcome });
         });

@@ -178,7 +178,12 @@ fn take<K: Kind>(context: &Context, tracker: &mut Tracker<K>, event: WatcherEven
 /// Says what is wrong, once (`told` is what was said last); what is optional counts as empty when it is not to be had.
 fn report<K: Kind>(context: &Context, error: &watcher::Error, told: &mut String) {
     let (verb, problem) = Problem::of_watch(error);
-    let consequence = if K::REQUIRED { "nothing is scheduled until then" } else { "scheduling goes on without" };
+    let consequence = match (verb, K::REQUIRED) {
+        // The list may have come by another way.
+        ("watch", _) => "changes are not seen until then",
+        (_, true) => "nothing is scheduled until then",
+        (_, false) => "scheduling goes on without",
+    };
     match &problem {
         // A connection that breaks is opened again; if that fails, it is told then.
         Problem::Unreachable(cause) if matches!(error, watcher::Error::WatchFailed(_)) => {

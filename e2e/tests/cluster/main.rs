@@ -1,0 +1,15 @@
+//! Tests of the real binary against a real API server; the control plane is started with the first of them and shared by all.
+//! Each module is one part of what an operator relies on; the harness is in `e2e/src`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod apollo;
+mod bad_input;
+mod binding;
+mod config;
+mod explain;
+mod guide;
+mod labels;
+mod neighbours;
+mod permissions;
+mod restart;
+mod waiting;
