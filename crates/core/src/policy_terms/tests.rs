@@ -4,6 +4,7 @@ use super::*;
 use crate::decision::Decision;
 use crate::fixture::{Cluster, labelled, pod, with};
 use aisched_model::labels::Labels;
+use aisched_model::pod::SpreadConstraint;
 use alloc::vec;
 
 const BY_POLICY: &str = "node(s) were not allowed by the APOLLO policy";
@@ -112,6 +113,27 @@ fn pod_rules_are_about_pods_of_the_pods_namespace() {
         let policy = ruled(kind, "zone", ("app", "cache"), AffinityStrength::Preferred(50));
         let decision = decide(cluster(), &["InterPodAffinity"], pod("p"), &policy);
         assert_eq!(["hdd-a", "ssd-a", "ssd-b"].map(|n| decision.score(n, "InterPodAffinity")), expected.map(Some), "{kind:?}");
+    }
+}
+
+#[test]
+fn spreading_counts_no_domain_that_a_constraint_rules_out() {
+    let app = |name: &str| with(pod(name), |s| s.labels = Labels::from([("app", "p")]));
+    let spread = |honor_affinity| SpreadConstraint {
+        max_skew: 1,
+        topology_key: "zone".into(),
+        hard: true,
+        selector: Some(LabelSelector(carrying(&[("app".into(), "p".into())]))),
+        min_domains: None,
+        honor_affinity,
+        honor_taints: false,
+        match_label_keys: Vec::new(),
+    };
+    let policy = constrained(vec![constraint("zone", ConstraintOperator::In, &["a"])]);
+    for (honor_affinity, n_feasible) in [(true, 2), (false, 0)] {
+        let spreading = with(app("p"), |s| s.spread = vec![spread(honor_affinity)]);
+        let decision = decide(disks().placed("hdd-a", app("q")), &["NodeAffinity", "PodTopologySpread"], spreading, &policy);
+        assert_eq!(decision.n_feasible, n_feasible, "honoured: {honor_affinity}");
     }
 }
 
