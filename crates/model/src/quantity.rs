@@ -18,7 +18,7 @@ pub struct Quantity {
 pub enum QuantityError {
     /// No digits where a number was expected.
     NotANumber,
-    /// The suffix is none of n, u, m, k, M, G, T, P, E, Ki, Mi, Gi, Ti, Pi, Ei, e<int>.
+    /// The suffix is none of n, u, m, k, M, G, T, P, E, Ki, Mi, Gi, Ti, Pi, Ei, or an exponent such as `e3`.
     Suffix,
 }
 
