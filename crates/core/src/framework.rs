@@ -103,9 +103,15 @@ pub trait Filter {
     fn check(&self, node: &NodeInfo) -> Option<Refusal>;
 
     /// Whether it would judge a node with other pods on it rightly without preparing again: it reads nothing but the node and what is on
-    /// it. One that counts pods elsewhere, or per claim, has to see the changed cluster.
+    /// it. One that counts pods elsewhere, or per claim, has to see the changed cluster, or to give a follower.
     fn reads_node_only(&self) -> bool {
         false
+    }
+
+    /// A copy that can be told of pods that come and leave, for dry runs (kube-scheduler's AddPod and RemovePod); `None` when it has to
+    /// prepare again.
+    fn follower(&self) -> Option<Box<dyn Follower + '_>> {
+        None
     }
 
     /// The numbers behind a refusal, for an explanation.
@@ -119,6 +125,12 @@ pub trait Filter {
         let _ = node;
         None
     }
+}
+
+/// A filter that follows what happens to the cluster.
+pub trait Follower: Filter {
+    /// A pod came to a node (`came`) or left it.
+    fn pod_moved(&mut self, pod: &Pod, node: &Node, came: bool);
 }
 
 /// Scores nodes for the prepared pod.

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 
 /// Numbers by the value of one label. A value that was added is a domain even while its number is 0.
 /// Hashed with a fixed seed, so that the same cluster always costs the same; nothing depends on its order.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Domains(HashMap<Str, i64, FixedState>);
 
 impl Domains {
@@ -38,6 +38,11 @@ impl Domains {
         self.0.len()
     }
 
+    /// The numbers of all domains, in no order.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = i64> {
+        self.0.values().copied()
+    }
+
     /// The lowest number of any domain; `None` without domains.
     pub(super) fn min(&self) -> Option<i64> {
         self.0.values().copied().min()
@@ -45,7 +50,7 @@ impl Domains {
 }
 
 /// Numbers by label key and value. Keys are few: the topology keys of a handful of terms.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Topologies(Vec<(Str, Domains)>);
 
 impl Topologies {
@@ -59,7 +64,24 @@ impl Topologies {
         self.0[at].1.add(value, n);
     }
 
-    /// Whether nothing was ever added.
+    /// Takes back an addition of `n`; a domain of which nothing is left does not exist.
+    pub(super) fn take(&mut self, key: &Str, node: &Labels, n: i64) {
+        let Some(value) = node.get(key) else { return };
+        let Some(at) = self.0.iter().position(|(k, _)| k == key) else { return };
+        let domains = &mut self.0[at].1;
+        let left = domains.get_mut(value).map(|count| {
+            *count -= n;
+            *count
+        });
+        if left == Some(0) {
+            domains.0.remove(&**value);
+        }
+        if domains.0.is_empty() {
+            self.0.remove(at);
+        }
+    }
+
+    /// Whether nothing was ever added, or all was taken back.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -88,6 +110,18 @@ mod tests {
         zones.add(&"a".into(), 2);
         assert_eq!((zones.get("a"), zones.get("b"), zones.get("c")), (Some(5), Some(0), None));
         assert_eq!((zones.len(), zones.min()), (2, Some(0)));
+    }
+
+    #[test]
+    fn what_is_taken_back_was_never_there() {
+        let (zone, node) = ("zone".into(), Labels::from([("zone", "a")]));
+        let mut counts = Topologies::default();
+        counts.add(&zone, &node, 2);
+        counts.take(&zone, &node, 1);
+        assert_eq!(counts.at(&node).map(|(_, n)| n).collect::<Vec<i64>>(), [1]);
+        counts.take(&zone, &Labels::from([("zone", "b")]), 1);
+        counts.take(&zone, &node, 1);
+        assert!(counts.is_empty() && !counts.has("zone", &node));
     }
 
     #[test]

@@ -25,6 +25,8 @@ mod resource_scoring;
 mod scheduling_gates;
 mod storage_tier_aware;
 mod taint_toleration;
+#[cfg(test)]
+mod tests_follow;
 mod volume_binding;
 mod volume_restrictions;
 mod volume_zone;

@@ -1,11 +1,12 @@
 //! Tries what the filters would say of a node if pods came to it or left it; the cluster itself stays as it is.
 //! Leaves out which pods: nominated ones in every attempt, victims in preemption.
 
-use crate::framework::{Attempt, Filter, Plugin, Prepared, Refusal};
+use crate::framework::{Attempt, Filter, Follower, Plugin, Prepared, Refusal};
 use crate::profile::Points;
 use aisched_model::node::{NodeInfo, PlacedPod};
 use aisched_model::pod::Pod;
 use aisched_model::snapshot::Snapshot;
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -27,33 +28,53 @@ pub(crate) struct Against {
 /// One node at a time, with changes.
 pub(crate) struct Trial<'t, 'a> {
     attempt: &'t Attempt<'a>,
-    judges: &'t [Judge<'t>],
-    /// The changed cluster, for judges that look beyond the node; `None` when there are none of these.
+    checks: Vec<Check<'t>>,
+    /// The changed cluster, for plugins that have to prepare again; `None` when there are none of these.
     world: Option<Snapshot>,
     /// The changed node, when there is no world.
     node: Arc<NodeInfo>,
     idx: usize,
-    /// What was done to the world: a pod came (`true`) or left.
+    /// What was done to the node: a pod came (`true`) or left.
     done: Vec<(bool, Arc<Pod>)>,
 }
 
+/// How a plugin judges a changed node.
+enum Check<'t> {
+    /// By the node alone.
+    Node(&'static str, &'t dyn Filter),
+    /// By counts that it keeps in step.
+    Follower(&'static str, Box<dyn Follower + 't>),
+    /// By preparing again, on the changed cluster.
+    Again(Judge<'t>),
+}
+
+impl<'t> Check<'t> {
+    fn of(judge: &Judge<'t>) -> Self {
+        let name = judge.plugin.name();
+        match judge.filter.map(|filter| (filter, filter.follower())) {
+            Some((filter, _)) if filter.reads_node_only() => Self::Node(name, filter),
+            Some((_, Some(follower))) => Self::Follower(name, follower),
+            Some((_, None)) | None => Self::Again(*judge),
+        }
+    }
+}
+
 impl<'t, 'a> Trial<'t, 'a> {
-    pub(crate) fn new(attempt: &'t Attempt<'a>, judges: &'t [Judge<'t>]) -> Self {
-        let looks_beyond = judges.iter().any(|j| !j.filter.is_some_and(Filter::reads_node_only));
-        let world = looks_beyond.then(|| attempt.snapshot.clone());
-        Self { attempt, judges, world, node: Arc::default(), idx: 0, done: Vec::new() }
+    pub(crate) fn new(attempt: &'t Attempt<'a>, judges: &[Judge<'t>]) -> Self {
+        let checks: Vec<Check<'t>> = judges.iter().map(Check::of).collect();
+        let world = checks.iter().any(|c| matches!(c, Check::Again(_))).then(|| attempt.snapshot.clone());
+        Self { attempt, checks, world, node: Arc::default(), idx: 0, done: Vec::new() }
     }
 
     /// Turns to a node of the cluster, as it is; changes to the one before are undone.
     pub(crate) fn enter(&mut self, idx: usize) {
+        for (came, pod) in core::mem::take(&mut self.done).into_iter().rev() {
+            self.moved(&pod, !came);
+        }
         let nodes = &self.attempt.snapshot.nodes;
-        if let Some(world) = &mut self.world {
-            for (came, pod) in self.done.drain(..).rev() {
-                count_claims(world, &pod, &nodes[self.idx].node.name, !came);
-            }
-            world.nodes[self.idx] = nodes[self.idx].clone();
-        } else {
-            self.node = nodes[idx].clone();
+        match &mut self.world {
+            Some(world) => world.nodes[self.idx] = nodes[self.idx].clone(),
+            None => self.node = nodes[idx].clone(),
         }
         self.idx = idx;
     }
@@ -91,12 +112,14 @@ impl<'t, 'a> Trial<'t, 'a> {
 
     fn check(&self) -> Option<Against> {
         let attempt = Attempt { snapshot: self.world.as_ref().unwrap_or(self.attempt.snapshot), ..*self.attempt };
-        self.judges.iter().find_map(|judge| {
-            let refusal = match judge.filter.filter(|f| f.reads_node_only()) {
-                Some(filter) => filter.check(self.node()),
-                None => check_prepared(&judge.points.of(judge.plugin.prepare(&attempt)), self.node()),
+        let node = self.node();
+        self.checks.iter().find_map(|check| {
+            let (plugin, refusal) = match check {
+                Check::Node(plugin, filter) => (*plugin, filter.check(node)),
+                Check::Follower(plugin, filter) => (*plugin, filter.check(node)),
+                Check::Again(judge) => (judge.plugin.name(), check_prepared(&judge.points.of(judge.plugin.prepare(&attempt)), node)),
             };
-            Some(Against { plugin: judge.plugin.name(), refusal: refusal? })
+            Some(Against { plugin, refusal: refusal? })
         })
     }
 
@@ -108,9 +131,20 @@ impl<'t, 'a> Trial<'t, 'a> {
     }
 
     fn changed(&mut self, came: bool, pod: &Arc<Pod>) {
+        self.moved(pod, came);
+        self.done.push((came, pod.clone()));
+    }
+
+    /// Tells whoever counts.
+    fn moved(&mut self, pod: &Pod, came: bool) {
+        let node = &self.attempt.snapshot.nodes[self.idx].node;
         if let Some(world) = &mut self.world {
-            count_claims(world, pod, &self.attempt.snapshot.nodes[self.idx].node.name, came);
-            self.done.push((came, pod.clone()));
+            count_claims(world, pod, &node.name, came);
+        }
+        for check in &mut self.checks {
+            if let Check::Follower(_, follower) = check {
+                follower.pod_moved(pod, node, came);
+            }
         }
     }
 }

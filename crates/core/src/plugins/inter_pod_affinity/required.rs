@@ -2,10 +2,13 @@
 //! Counts once per attempt; leaves out preferred terms.
 
 use super::terms::{OwnTerm, matches_incoming, namespace_labels};
-use crate::framework::{Attempt, Filter, Refusal};
+use crate::framework::{Attempt, Filter, Follower, Refusal};
 use crate::plugins::domains::Topologies;
+use aisched_model::Str;
 use aisched_model::labels::Labels;
-use aisched_model::node::NodeInfo;
+use aisched_model::node::{Node, NodeInfo};
+use aisched_model::pod::Pod;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,15 +18,20 @@ const NOT_APART: &str = "node(s) didn't match pod anti-affinity rules";
 const OTHERS_NOT_APART: &str = "node(s) didn't satisfy existing pods anti-affinity rules";
 
 /// What required terms, in both directions, make of every domain.
+#[derive(Clone)]
 pub(super) struct Required<'a> {
+    pod: &'a Pod,
+    /// Labels of the pod's namespace.
+    namespace: Labels,
     near: Vec<OwnTerm<'a>>,
+    apart: Vec<OwnTerm<'a>>,
     counts: Counts,
-    /// Whether the pod may be the first of a group that wants to be together: no pod anywhere matches, but the pod itself does.
-    first: bool,
+    /// Whether the pod itself is what it wants to be near to.
+    wants_itself: bool,
 }
 
 /// Pods per domain.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Counts {
     /// Pods that match all of the incoming pod's affinity terms, once per term.
     wanted: Topologies,
@@ -36,50 +44,75 @@ struct Counts {
 impl<'a> Required<'a> {
     /// Counts the pods that are there; `None` when no term, in neither direction, touches the pod.
     pub(super) fn count(attempt: &Attempt<'a>) -> Option<Self> {
-        let spec = &attempt.pod.spec;
+        let (pod, spec) = (attempt.pod, &attempt.pod.spec);
         let near = OwnTerm::all(&spec.pod_affinity.required, attempt.snapshot);
         let apart = OwnTerm::all(&spec.pod_anti_affinity.required, attempt.snapshot);
-        let counts = count_domains(&near, &apart, attempt);
-        if near.is_empty() && apart.is_empty() && counts.shunning.is_empty() {
-            return None;
+        let wants_itself = near.iter().all(|t| t.matches(pod));
+        let namespace = namespace_labels(attempt.snapshot, pod);
+        let mut required = Self { pod, namespace, near, apart, counts: Counts::default(), wants_itself };
+        required.count_domains(attempt);
+        let touched = !required.near.is_empty() || !required.apart.is_empty() || !required.counts.shunning.is_empty();
+        touched.then_some(required)
+    }
+
+    /// Walks every pod only when the incoming pod has terms; else just the pods that have anti-affinity.
+    fn count_domains(&mut self, attempt: &Attempt<'_>) {
+        let all = !self.near.is_empty() || !self.apart.is_empty();
+        for info in &attempt.snapshot.nodes {
+            let labels = &info.node.labels;
+            info.anti_affinity_pods.iter().for_each(|pod| self.count_shunning(pod, labels, Topologies::add));
+            if all {
+                info.pods.iter().for_each(|placed| self.count_own(&placed.pod, labels, Topologies::add));
+            }
         }
-        let first = counts.wanted.is_empty() && near.iter().all(|t| t.matches(attempt.pod));
-        Some(Self { near, counts, first })
+    }
+
+    /// Counts a placed pod's terms that are about the incoming pod.
+    fn count_shunning(&mut self, pod: &Pod, node: &Labels, change: Change) {
+        for term in &pod.spec.pod_anti_affinity.required {
+            if matches_incoming(term, self.pod, &self.namespace) {
+                change(&mut self.counts.shunning, &term.topology_key, node, 1);
+            }
+        }
+    }
+
+    /// Counts the incoming pod's terms that are about a placed pod.
+    fn count_own(&mut self, pod: &Pod, node: &Labels, change: Change) {
+        if !self.near.is_empty() && self.near.iter().all(|t| t.matches(pod)) {
+            self.near.iter().for_each(|t| change(&mut self.counts.wanted, t.key, node, 1));
+        }
+        for term in self.apart.iter().filter(|t| t.matches(pod)) {
+            change(&mut self.counts.shunned, term.key, node, 1);
+        }
+    }
+
+    /// Whether the pod may be the first of a group that wants to be together: no pod anywhere matches, but the pod itself does.
+    fn first(&self) -> bool {
+        self.wants_itself && self.counts.wanted.is_empty()
     }
 
     fn is_near(&self, labels: &Labels) -> bool {
         // A pod that may be the first still needs a node with every term's label.
-        self.near.iter().all(|t| labels.contains_key(t.key) && (self.first || self.counts.wanted.has(t.key, labels)))
+        self.near.iter().all(|t| labels.contains_key(t.key) && (self.first() || self.counts.wanted.has(t.key, labels)))
     }
 }
 
-/// Walks every pod only when the incoming pod has terms; else just the pods that have anti-affinity.
-fn count_domains(near: &[OwnTerm<'_>], apart: &[OwnTerm<'_>], attempt: &Attempt<'_>) -> Counts {
-    let mut counts = Counts::default();
-    let namespace = namespace_labels(attempt.snapshot, attempt.pod);
-    for info in &attempt.snapshot.nodes {
-        let labels = &info.node.labels;
-        for term in info.anti_affinity_pods.iter().flat_map(|p| &p.spec.pod_anti_affinity.required) {
-            if matches_incoming(term, attempt.pod, &namespace) {
-                counts.shunning.add(&term.topology_key, labels, 1);
-            }
-        }
-        if near.is_empty() && apart.is_empty() {
-            continue;
-        }
-        for placed in &info.pods {
-            if !near.is_empty() && near.iter().all(|t| t.matches(&placed.pod)) {
-                near.iter().for_each(|t| counts.wanted.add(t.key, labels, 1));
-            }
-            for term in apart.iter().filter(|t| t.matches(&placed.pod)) {
-                counts.shunned.add(term.key, labels, 1);
-            }
-        }
+/// `Topologies::add` or `Topologies::take`.
+type Change = fn(&mut Topologies, &Str, &Labels, i64);
+
+impl Follower for Required<'_> {
+    fn pod_moved(&mut self, pod: &Pod, node: &Node, came: bool) {
+        let change = if came { Topologies::add } else { Topologies::take };
+        self.count_shunning(pod, &node.labels, change);
+        self.count_own(pod, &node.labels, change);
     }
-    counts
 }
 
 impl Filter for Required<'_> {
+    fn follower(&self) -> Option<Box<dyn Follower + '_>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
         let labels = &node.node.labels;
         if !self.is_near(labels) {

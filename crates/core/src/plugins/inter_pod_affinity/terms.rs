@@ -9,6 +9,7 @@ use aisched_model::snapshot::Snapshot;
 use alloc::vec::Vec;
 
 /// A term of the incoming pod, its namespaces looked up once for all pods that it is compared with.
+#[derive(Clone)]
 pub(super) struct OwnTerm<'a> {
     /// Label key whose values are the domains.
     pub(super) key: &'a Str,
@@ -16,6 +17,7 @@ pub(super) struct OwnTerm<'a> {
     namespaces: Namespaces<'a>,
 }
 
+#[derive(Clone)]
 enum Namespaces<'a> {
     All,
     /// Sorted.

@@ -2,9 +2,13 @@
 //! Counts once per attempt; leaves out soft constraints.
 
 use super::{Constraint, has_all_keys};
-use crate::framework::{Attempt, Filter, Refusal};
+use crate::framework::{Attempt, Filter, Follower, Refusal};
 use crate::plugins::domains::Domains;
-use aisched_model::node::NodeInfo;
+use aisched_model::node::{Node, NodeInfo};
+use aisched_model::pod::Pod;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,10 +17,13 @@ const NO_LABEL: &str = "node(s) didn't match pod topology spread constraints (mi
 const SKEWED: &str = "node(s) didn't match pod topology spread constraints";
 
 /// The hard constraints of one pod with the counts that they compare.
+#[derive(Clone)]
 pub(super) struct Hard<'a> {
+    pod: &'a Pod,
     parts: Vec<Part<'a>>,
 }
 
+#[derive(Clone)]
 struct Part<'a> {
     constraint: Constraint<'a>,
     domains: Domains,
@@ -24,6 +31,8 @@ struct Part<'a> {
     min: i64,
     /// 1 where the pod itself will count.
     own: i64,
+    /// How many domains have which count; kept only by a follower, whose lowest count changes time and again.
+    levels: BTreeMap<i64, usize>,
 }
 
 impl<'a> Hard<'a> {
@@ -31,13 +40,17 @@ impl<'a> Hard<'a> {
     pub(super) fn count(constraints: Vec<Constraint<'a>>, attempt: &Attempt<'a>) -> Self {
         let counts = count_domains(&constraints, attempt);
         let part = |(constraint, domains): (Constraint<'a>, Domains)| {
-            let enough = domains.len() >= constraint.min_domains;
-            let min = if enough { domains.min().unwrap_or(i64::from(i32::MAX)) } else { 0 };
             let own = i64::from(constraint.matches(&attempt.pod.spec.labels));
-            Part { constraint, domains, min, own }
+            Part { min: lowest(&constraint, &domains), constraint, domains, own, levels: BTreeMap::new() }
         };
-        Self { parts: constraints.into_iter().zip(counts).map(part).collect() }
+        Self { pod: attempt.pod, parts: constraints.into_iter().zip(counts).map(part).collect() }
     }
+}
+
+/// The lowest count of any domain, 0 while there are too few.
+fn lowest(constraint: &Constraint<'_>, domains: &Domains) -> i64 {
+    let enough = domains.len() >= constraint.min_domains;
+    if enough { domains.min().unwrap_or(i64::from(i32::MAX)) } else { 0 }
 }
 
 /// Matching pods per domain, for each constraint. Only nodes with the labels of all constraints belong to a domain of any, and
@@ -67,7 +80,40 @@ impl Part<'_> {
     }
 }
 
+impl Follower for Hard<'_> {
+    fn pod_moved(&mut self, pod: &Pod, node: &Node, came: bool) {
+        if !self.parts.iter().all(|p| node.labels.contains_key(p.constraint.key)) {
+            return;
+        }
+        for Part { constraint, domains, min, levels, .. } in &mut self.parts {
+            if !constraint.counts(pod, &self.pod.namespace) || !constraint.includes(self.pod, node) {
+                continue;
+            }
+            let Some(count) = node.labels.get(constraint.key).and_then(|value| domains.get_mut(value)) else { continue };
+            if let Entry::Occupied(mut n) = levels.entry(*count) {
+                *n.get_mut() -= 1;
+                if *n.get() == 0 {
+                    n.remove();
+                }
+            }
+            *count += if came { 1 } else { -1 };
+            *levels.entry(*count).or_default() += 1;
+            if domains.len() >= constraint.min_domains {
+                *min = levels.first_key_value().map_or(*min, |(lowest, _)| *lowest);
+            }
+        }
+    }
+}
+
 impl Filter for Hard<'_> {
+    fn follower(&self) -> Option<Box<dyn Follower + '_>> {
+        let mut follower = self.clone();
+        for Part { domains, levels, .. } in &mut follower.parts {
+            domains.numbers().for_each(|n| *levels.entry(n).or_default() += 1);
+        }
+        Some(Box::new(follower))
+    }
+
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
         for part in &self.parts {
             match node.node.labels.get(part.constraint.key) {

@@ -92,6 +92,7 @@ fn has_all_keys(constraints: &[Constraint<'_>], labels: &Labels) -> bool {
 }
 
 /// A constraint as it applies to one pod.
+#[derive(Clone)]
 struct Constraint<'a> {
     key: &'a Str,
     max_skew: i64,
@@ -117,12 +118,16 @@ impl<'a> Constraint<'a> {
         self.selector.as_ref().is_some_and(|s| s.matches(labels))
     }
 
-    /// Pods on the node that count: of the same namespace, not on their way out, selected.
-    /// As in kube-scheduler an empty selector, though it matches every pod, counts none.
+    /// Pods on the node that count.
     fn count(&self, node: &NodeInfo, namespace: &str) -> i64 {
-        let Some(selector) = self.selector.as_ref().filter(|s| !s.0.is_empty()) else { return 0 };
-        let counts = |pod: &Pod| !pod.deleting && *pod.namespace == *namespace && selector.matches(&pod.spec.labels);
-        node.pods.iter().map(|placed| i64::from(counts(&placed.pod))).sum()
+        node.pods.iter().map(|placed| i64::from(self.counts(&placed.pod, namespace))).sum()
+    }
+
+    /// Whether a placed pod counts: of the same namespace, not on its way out, selected.
+    /// As in kube-scheduler an empty selector, though it matches every pod, counts none.
+    fn counts(&self, pod: &Pod, namespace: &str) -> bool {
+        let Some(selector) = self.selector.as_ref().filter(|s| !s.0.is_empty()) else { return false };
+        !pod.deleting && *pod.namespace == *namespace && selector.matches(&pod.spec.labels)
     }
 
     /// Whether the node's pods and its domain count at all (`nodeAffinityPolicy`, `nodeTaintsPolicy`).
