@@ -21,7 +21,7 @@ pub(crate) fn runtime() -> &'static Runtime {
 /// What the API server said instead of doing it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// HTTP status.
+    /// HTTP status; 0 when there was no answer.
     pub code: u16,
     /// The server's words.
     pub message: String,
@@ -55,7 +55,7 @@ impl Api {
         let request = request.body(body.into_bytes()).expect("a request");
         runtime().block_on(self.client.request(request)).map_err(|error| match error {
             kube::Error::Api(status) => Refusal { code: status.code, message: status.message.clone() },
-            other => panic!("{path}: {other}"),
+            other => Refusal { code: 0, message: other.to_string() },
         })
     }
 
@@ -116,11 +116,15 @@ impl Api {
     /// # Panics
     /// When the server refuses.
     pub fn delete(&self, path: &str) {
+        self.try_delete(path).unwrap_or_else(|refusal| panic!("DELETE {path}: {refusal:?}"));
+    }
+
+    /// [`Self::delete`], or why not.
+    pub(crate) fn try_delete(&self, path: &str) -> Result<(), Refusal> {
         let now = serde_json::json!({"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0});
         match self.call(Method::DELETE, path, Some(&now)) {
-            Ok(_) => {}
-            Err(refusal) if refusal.code == 404 => {}
-            Err(refusal) => panic!("DELETE {path}: {refusal:?}"),
+            Err(refusal) if refusal.code != 404 => Err(refusal),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 }

@@ -73,13 +73,21 @@ impl Cluster {
     }
 
     /// Installs the definition of AIStorageConfig, and waits until it is served.
+    ///
+    /// # Panics
+    /// When it cannot be installed.
     pub fn install_definition(&self) {
-        self.shell("kubectl apply -f config/crd/aistorageconfig.yaml");
-        self.shell("kubectl wait --for=condition=Established crd/aistorageconfigs.ai-storage.keti --timeout=60s");
+        let output = self.try_install_definition();
+        assert!(output.status.success(), "the definition is not installed: {}", String::from_utf8_lossy(&output.stderr));
         eventually("AIStorageConfig is served", || {
             let found = self.api.find("/apis/ai-storage.keti/v1/aistorageconfigs");
             found.map(|_| ()).ok_or_else(|| "not found".into())
         });
+    }
+
+    pub(crate) fn try_install_definition(&self) -> Output {
+        let established = "kubectl wait --for=condition=Established crd/aistorageconfigs.ai-storage.keti --timeout=60s";
+        self.try_shell(&format!("kubectl apply -f config/crd/aistorageconfig.yaml && {established}"), "")
     }
 
     /// Namespace, account and permissions of the deployment; the program itself is started by tests.

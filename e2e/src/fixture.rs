@@ -23,7 +23,7 @@ pub struct Test {
     /// Namespace, label value, and name of the scheduler.
     pub name: String,
     logs: Mutex<Vec<PathBuf>>,
-    _turn: Turn,
+    turn: Turn,
 }
 
 impl Test {
@@ -46,7 +46,7 @@ impl Test {
         // Without it, the API server takes no pods.
         let account = format!("/api/v1/namespaces/{name}/serviceaccounts/default");
         eventually("the namespace has its account", || cluster.api.find(&account).ok_or_else(|| "not yet".into()));
-        Self { cluster, name: name.into(), logs: Mutex::default(), _turn: turn }
+        Self { cluster, name: name.into(), logs: Mutex::default(), turn }
     }
 
     /// The administrator's client.
@@ -294,8 +294,17 @@ impl Drop for Test {
                 eprintln!("--- last lines of {}\n{}", log.display(), tail(log, SHOWN_LINES));
             }
         }
-        self.api().delete(&self.pods_path());
-        self.api().delete(&format!("/api/v1/nodes?labelSelector={LABEL}%3D{}", self.name));
-        self.api().delete(&format!("/api/v1/namespaces/{}", self.name));
+        // A second failure here would hide the first.
+        for path in [
+            self.pods_path(),
+            format!("/api/v1/nodes?labelSelector={LABEL}%3D{}", self.name),
+            self.config_path(),
+            format!("/api/v1/namespaces/{}", self.name),
+        ] {
+            let _left = self.api().try_delete(&path);
+        }
+        if matches!(self.turn, Turn::Alone(_)) {
+            let _left = self.cluster.try_install_definition();
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! AIStorageConfig on a live API server: what it refuses, what it fills in, what it shows, and how the scheduler follows it.
 //! Leaves out what each field does to a score: that is the core's.
 
-use aisched_e2e::{Program, Test, merged};
+use aisched_e2e::{Program, Test, eventually, merged};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -157,6 +157,35 @@ fn change_of_configuration_gives_a_refused_pod_another_try() {
     assert_eq!(test.placed("p"), "a");
 }
 
+/// An older definition, or somebody's own, may let nonsense through. It is everybody's, so no other test may run.
+#[test]
+fn nonsense_that_the_definition_lets_through_is_told_and_the_last_good_configuration_stays() {
+    let test = Test::alone("config-invalid");
+    torn(&test);
+    let anything = json!([{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec",
+        "value": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}]);
+    test.cluster.shell(&format!("kubectl patch crd aistorageconfigs.ai-storage.keti --type json -p '{anything}'"));
+    let _scheduler = test.scheduler();
+    test.configure(&weights(10, 0));
+    assert_eq!(test.config_accepted().0, "True");
+    let nonsense = json!({"plugins": {"dataLocalityAware": {"weight": 99}, "storageTierAware": {"weight": "much"}}});
+    eventually("the API server takes nonsense", || {
+        test.configure(&weights(10, 0));
+        let output = test
+            .cluster
+            .try_shell(&format!("kubectl patch aisc default -n {} --type merge -p '{}'", test.name, json!({"spec": nonsense})), "");
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    });
+    let (accepted, why) = test.config_accepted();
+    assert_eq!(accepted, "False");
+    for field in ["spec.plugins.dataLocalityAware.weight", "spec.plugins.storageTierAware.weight"] {
+        assert!(why.contains(field), "{field} is not in: {why}");
+    }
+    let event = test.event(&test.name, "default", |e| e["reason"] == "InvalidConfig");
+    assert!(event["note"].as_str().unwrap().contains("99"), "{event}");
+    assert_eq!(place(&test, "p"), "cached");
+}
+
 /// The definition is everybody's, so no other test may run.
 #[test]
 fn definition_may_be_absent_come_go_and_come_again() {
@@ -179,5 +208,4 @@ fn definition_may_be_absent_come_go_and_come_again() {
     assert_eq!(place(&test, "gone"), "nvme");
     test.cluster.install_definition();
     follows("installed-again", &mut scheduler, 2);
-    test.cluster.install_definition();
 }

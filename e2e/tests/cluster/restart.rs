@@ -1,4 +1,4 @@
-//! The scheduler dies in the middle of its work and is started again.
+//! The scheduler dies in the middle of its work and is started again, or is asked to end.
 //! Leaves out an API server that dies: that is the adapter's tests'.
 
 use aisched_e2e::{Binds, Test, eventually};
@@ -45,4 +45,14 @@ fn scheduler_killed_among_a_thousand_waiting_pods_loses_none_and_binds_none_twic
     test.add_pod("one-too-many", json!({}));
     let (_, message) = test.refused("one-too-many");
     assert!(message.contains(&format!("{N_NODES} Insufficient cpu")), "{message}");
+}
+
+#[test]
+fn scheduler_that_is_asked_to_end_ends_well() {
+    let test = Test::new("ends");
+    test.add_node("a", json!({}));
+    let scheduler = test.scheduler();
+    test.add_pod("p", json!({}));
+    assert_eq!(test.placed("p"), "a");
+    assert_eq!(scheduler.stop().code(), Some(0));
 }
