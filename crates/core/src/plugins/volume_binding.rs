@@ -134,3 +134,5 @@ impl Room<'_> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_random;

@@ -288,3 +288,43 @@ fn classes_and_drivers_are_read() {
     assert_eq!(node.migrated_plugins.len(), 2);
     assert_eq!(node.drivers.iter().map(|d| d.allocatable).collect::<Vec<_>>(), [Some(16), None]);
 }
+
+#[test]
+fn drivers_their_room_and_attachments_are_read() {
+    let mut interner = Interner::default();
+    for (spec, expected) in [
+        (json!({"storageCapacity": true, "preventPodSchedulingIfMissing": true}), (true, true)),
+        (json!({"storageCapacity": null}), (false, false)),
+    ] {
+        let object = json!({"metadata": {"name": "d"}, "spec": spec});
+        let driver = csi_driver(&serde_json::from_value(object).unwrap(), &mut interner).value;
+        assert_eq!((driver.storage_capacity, driver.needed_on_node), expected);
+    }
+    let object = json!({"metadata": {"name": "r", "namespace": "ns"}, "storageClassName": "s", "capacity": "1Gi", "maximumVolumeSize": "lots",
+        "nodeTopology": {"matchLabels": {"zone": "a"}}});
+    let room = storage_capacity(&serde_json::from_value(object).unwrap(), &mut interner);
+    assert_eq!(room.faults.iter().map(|f| &*f.key).collect::<Vec<_>>(), ["maximumVolumeSize"]);
+    assert_eq!((&*room.value.storage_class, room.value.capacity, room.value.limit()), ("s", Some(1 << 30), Some(1 << 30)));
+    assert_eq!(room.value.nodes.map(|n| n.0), Some(vec![requirement("zone", Operator::In, &["a"])]));
+    for (source, volume) in [(json!({"persistentVolumeName": "v"}), Some("v")), (json!({"inlineVolumeSpec": {}}), None)] {
+        let object = json!({"metadata": {"name": "at"}, "spec": {"attacher": "d", "nodeName": "n", "source": source}});
+        let attachment = attachment(&serde_json::from_value(object).unwrap(), &mut interner).value;
+        assert_eq!((&*attachment.driver, &*attachment.node, attachment.volume.as_deref()), ("d", "n", volume));
+    }
+}
+
+#[test]
+fn in_tree_volumes_are_those_of_the_driver_that_took_over() {
+    for (source, expected) in [
+        (json!({"awsElasticBlockStore": {"volumeID": "aws://zone/vol-1"}}), ("kubernetes.io/aws-ebs", "ebs.csi.aws.com", "vol-1")),
+        (json!({"azureDisk": {"diskName": "d", "diskURI": "/a/d"}}), ("kubernetes.io/azure-disk", "disk.csi.azure.com", "/a/d")),
+        (json!({"cinder": {"volumeID": "x"}}), ("kubernetes.io/cinder", "cinder.csi.openstack.org", "x")),
+        (json!({"gcePersistentDisk": {"pdName": "x"}}), ("kubernetes.io/gce-pd", "pd.csi.storage.gke.io", "x")),
+        (json!({"portworxVolume": {"volumeID": "x"}}), ("kubernetes.io/portworx-volume", "pxd.portworx.com", "x")),
+    ] {
+        let object = json!({"metadata": {"name": "v"}, "spec": source});
+        let volume = volume(&serde_json::from_value(object).unwrap(), &mut Interner::default()).value;
+        let read = (volume.in_tree.as_deref(), volume.driver.as_deref(), volume.handle.as_deref());
+        assert_eq!(read, (Some(expected.0), Some(expected.1), Some(expected.2)));
+    }
+}

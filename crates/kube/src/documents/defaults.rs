@@ -1,7 +1,7 @@
 //! Defaults that an API server fills in when it stores an object, for objects that never met one.
 //! Only those that bear on placement; harmless for objects that have them already.
 
-use crate::objects::{ClaimObject, ContainerObject, NodeObject, PodObject};
+use crate::objects::{ClaimObject, ContainerObject, NodeObject, PodObject, StorageCapacityObject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// Namespace, UID, requests from limits, host ports of the host network.
@@ -32,9 +32,18 @@ pub(super) fn node(node: &mut NodeObject) {
     }
 }
 
-/// Namespace and UID.
+/// Namespace and UID; a claim that names its volume has it, as it would soon after it was created.
 pub(super) fn claim(claim: &mut ClaimObject) {
     namespaced(&mut claim.metadata);
+    if claim.spec.volume_name.as_ref().is_some_and(|name| !name.is_empty()) {
+        let annotations = claim.metadata.annotations.get_or_insert_default();
+        annotations.entry("pv.kubernetes.io/bind-completed".into()).or_insert_with(|| "yes".into());
+    }
+}
+
+/// Namespace and UID.
+pub(super) fn storage_capacity(capacity: &mut StorageCapacityObject) {
+    namespaced(&mut capacity.metadata);
 }
 
 fn namespaced(meta: &mut ObjectMeta) {

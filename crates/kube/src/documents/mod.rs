@@ -7,14 +7,17 @@ pub(crate) mod tree;
 use crate::convert::{self, Converted};
 use crate::crd::AIStorageConfig;
 use crate::intern::Interner;
-use crate::objects::{ClaimObject, CsiNodeObject, NamespaceObject, NodeObject, PersistentVolumeObject, PodObject, StorageClassObject};
+use crate::objects::{
+    AttachmentObject, ClaimObject, CsiDriverObject, CsiNodeObject, NamespaceObject, NodeObject, PersistentVolumeObject, PodObject,
+    StorageCapacityObject, StorageClassObject,
+};
 use aisched_core::event::Event;
 use aisched_model::Str;
 use aisched_model::labels::Labels;
 use aisched_model::node::Node;
 use aisched_model::pod::Pod;
 use aisched_model::storage_facts::Fault;
-use aisched_model::volume::{Claim, CsiNode, StorageClass, Volume};
+use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
@@ -36,6 +39,12 @@ pub enum Object {
     Class(Arc<StorageClass>),
     /// A node's drivers.
     CsiNode(Arc<CsiNode>),
+    /// How a driver wants to be treated.
+    CsiDriver(Arc<CsiDriver>),
+    /// What a driver says of its room.
+    Capacity(Arc<StorageCapacity>),
+    /// A volume attached to a node.
+    Attachment(Arc<Attachment>),
     /// A namespace: name, labels.
     Namespace(Str, Labels),
     /// The scheduler's configuration, as it is written; see [`crate::crd::to_config`].
@@ -55,6 +64,9 @@ impl Object {
             Self::Volume(volume) => Event::VolumeSet(volume),
             Self::Class(class) => Event::ClassSet(class),
             Self::CsiNode(csi_node) => Event::CsiNodeSet(csi_node),
+            Self::CsiDriver(driver) => Event::CsiDriverSet(driver),
+            Self::Capacity(capacity) => Event::CapacitySet(capacity),
+            Self::Attachment(attachment) => Event::AttachmentSet(attachment),
             Self::Namespace(name, labels) => Event::NamespaceSet(name, labels),
             Self::Config(_) | Self::Ignored(..) => return None,
         })
@@ -169,6 +181,16 @@ impl Reader<'_> {
             ("CSINode", "storage.k8s.io") => {
                 self.read::<CsiNodeObject, _>(tree, kind, name, |_| (), convert::csi_node, |c| Object::CsiNode(Arc::new(c.value)));
             }
+            ("CSIDriver", "storage.k8s.io") => {
+                self.read::<CsiDriverObject, _>(tree, kind, name, |_| (), convert::csi_driver, |c| Object::CsiDriver(Arc::new(c.value)));
+            }
+            ("CSIStorageCapacity", "storage.k8s.io") => {
+                let (namespaced, convert) = (defaults::storage_capacity, convert::storage_capacity);
+                self.read::<StorageCapacityObject, _>(tree, kind, name, namespaced, convert, |c| Object::Capacity(Arc::new(c.value)));
+            }
+            ("VolumeAttachment", "storage.k8s.io") => {
+                self.read::<AttachmentObject, _>(tree, kind, name, |_| (), convert::attachment, |c| Object::Attachment(Arc::new(c.value)));
+            }
             ("Namespace", "") => {
                 self.read::<NamespaceObject, _>(tree, kind, name, |_| (), convert::namespace, |c| Object::Namespace(c.value.0, c.value.1));
             }
@@ -250,7 +272,7 @@ fn group<'a>(tree: &'a Tree, kind: &str) -> &'a str {
     match (tree.text("apiVersion").map(|v| v.rsplit_once('/')), kind) {
         (Some(Some((group, _))), _) => group,
         (Some(None), _) => "",
-        (None, "StorageClass" | "CSINode") => "storage.k8s.io",
+        (None, "StorageClass" | "CSINode" | "CSIDriver" | "CSIStorageCapacity" | "VolumeAttachment") => "storage.k8s.io",
         (None, "AIStorageConfig") => "ai-storage.keti",
         (None, _) => "",
     }

@@ -29,6 +29,12 @@ fn every_kind_is_read_and_others_are_ignored() {
 ---
 {kind: CSINode, apiVersion: storage.k8s.io/v1, metadata: {name: n}}
 ---
+{kind: CSIDriver, apiVersion: storage.k8s.io/v1, metadata: {name: d}, spec: {storageCapacity: true}}
+---
+{kind: CSIStorageCapacity, apiVersion: storage.k8s.io/v1, metadata: {name: r}, storageClassName: s, capacity: 1Gi}
+---
+{kind: VolumeAttachment, apiVersion: storage.k8s.io/v1, metadata: {name: at}, spec: {attacher: d, nodeName: n, source: {}}}
+---
 {kind: Namespace, apiVersion: v1, metadata: {name: ns}}
 ---
 {kind: AIStorageConfig, apiVersion: ai-storage.keti/v1, metadata: {name: default}}
@@ -47,13 +53,27 @@ fn every_kind_is_read_and_others_are_ignored() {
             Object::Volume(_) => "volume",
             Object::Class(_) => "class",
             Object::CsiNode(_) => "csinode",
+            Object::CsiDriver(_) => "driver",
+            Object::Capacity(_) => "room",
+            Object::Attachment(_) => "attachment",
             Object::Namespace(..) => "namespace",
             Object::Config(_) => "config",
             Object::Ignored(..) => "ignored",
         })
         .collect();
-    assert_eq!(kinds, ["node", "pod", "claim", "volume", "class", "csinode", "namespace", "config", "ignored", "ignored"]);
-    assert_eq!(objects.into_iter().filter_map(Object::into_event).count(), 7);
+    let storage = ["claim", "volume", "class", "csinode", "driver", "room", "attachment"];
+    assert_eq!(kinds, [&["node", "pod"][..], &storage[..], &["namespace", "config", "ignored", "ignored"][..]].concat());
+    assert_eq!(objects.into_iter().filter_map(Object::into_event).count(), 10);
+}
+
+#[test]
+fn claim_that_names_its_volume_is_bound() {
+    for (spec, bound) in [("{volumeName: v}", true), ("{volumeName: ''}", false), ("{}", false)] {
+        let text = format!("{{kind: PersistentVolumeClaim, apiVersion: v1, metadata: {{name: c}}, spec: {spec}}}");
+        let objects = parse_documents(&text, "f.yaml").unwrap();
+        let [Object::Claim(claim)] = &objects[..] else { panic!("{objects:?}") };
+        assert_eq!(claim.bind_completed, bound, "{spec}");
+    }
 }
 
 #[test]
