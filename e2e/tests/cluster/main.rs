@@ -11,5 +11,6 @@ mod guide;
 mod labels;
 mod neighbours;
 mod permissions;
+mod preemption;
 mod restart;
 mod waiting;
