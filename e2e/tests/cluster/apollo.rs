@@ -22,6 +22,10 @@ fn rules(test: &Test) -> String {
 
 /// A test with the policy server, a node that pods prefer by themselves and one that the policy prefers.
 fn start(name: &str) -> (Test, Program, Program) {
+    start_with(name, rules)
+}
+
+fn start_with(name: &str, rules: impl FnOnce(&Test) -> String) -> (Test, Program, Program) {
     let test = Test::new(name);
     test.add_node("near", json!({"metadata": {"labels": {"rack": "r1"}}}));
     test.add_node("far", json!({"metadata": {"labels": {"rack": "r2"}}}));
@@ -70,4 +74,45 @@ fn log_says_whether_a_policy_came_from_the_server_the_cache_or_nowhere() {
     test.add_pod("nowhere", pod("data-is-far"));
     assert_eq!(test.placed("nowhere"), "near");
     scheduler.wait_for_line(&format!("{FALLBACK} namespace=apollo-sources pod=nowhere"));
+}
+
+/// Rules that hold pods, by what their label `policy` says; and a constraint to the rack of `far`.
+const HOLDING: &str = "rules:
+- {name: delayed, match: {labels: {policy: delay}}, answer: {decision: DELAY, reason: the data is being copied}}
+- {name: rejected, match: {labels: {policy: reject}}, answer: {decision: REJECT, reason: the quota is used up}}
+- name: constrained
+  match: {labels: {policy: rack}}
+  answer: {constraints: [{constraint_type: node_selector, key: rack, operator: In, values: [r2]}]}
+- name: nowhere
+  match: {labels: {policy: nowhere}}
+  answer: {constraints: [{constraint_type: node_selector, key: nowhere, operator: Exists}]}
+";
+
+#[test]
+fn held_pods_say_why_and_go_when_the_policy_lets_them() {
+    let (test, server, mut scheduler) = start_with("apollo-holds", |_| HOLDING.to_owned());
+    test.configure(&json!({"apollo": {"cacheExpirySeconds": 1, "maxDelaySeconds": 4}}));
+    assert_eq!(test.config_accepted().0, "True");
+
+    test.add_pod("constrained", pod("rack"));
+    assert_eq!(test.placed("constrained"), "far", "by itself it would go to near");
+    test.add_pod("delayed", pod("delay"));
+    assert_eq!(test.pod_event("delayed", "PolicyDelayed"), "held back by the APOLLO policy for at most 4 s: the data is being copied");
+    assert_eq!(test.placed("delayed"), "near", "in the end a DELAY counts as ALLOW");
+
+    let message = "rejected by the APOLLO policy: the quota is used up";
+    test.add_pod("rejected", pod("reject"));
+    assert_eq!(test.refused("rejected"), ("Unschedulable".into(), message.into()));
+    assert_eq!(test.pod_event("rejected", "FailedScheduling"), message);
+    test.add_pod("nowhere", pod("nowhere"));
+    assert!(test.refused("nowhere").1.contains(" node(s) were not allowed by the APOLLO policy"), "{:?}", test.refused("nowhere"));
+
+    // Nothing happens in the cluster: only being asked about again can help them.
+    std::fs::write(test.file("rules.yaml"), HOLDING.replace("policy: reject", "policy: nobody").replace("policy: nowhere", "policy: no"))
+        .unwrap();
+    for name in ["rejected", "nowhere"] {
+        assert_eq!(test.placed(name), "near", "{name}");
+        scheduler.wait_for_line(&format!("{FALLBACK} namespace=apollo-holds pod={name}"));
+    }
+    server.kill();
 }
