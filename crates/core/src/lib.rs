@@ -19,6 +19,7 @@ mod policy_view;
 pub mod preemption;
 pub mod profile;
 mod promises;
+mod provisioning;
 pub mod queue;
 pub mod records;
 pub mod workload_profile;

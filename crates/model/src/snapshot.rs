@@ -8,7 +8,7 @@ use crate::node::NodeInfo;
 use crate::nominated::Nominated;
 use crate::topology::{Nearby, reach_of_requirements, reach_of_terms};
 use crate::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub capacities: BTreeMap<NamespacedName, Arc<StorageCapacity>>,
     /// Room for new volumes, by class; its size is the largest volume that can be made.
     pub room: BTreeMap<Str, Nearby<StorageCapacity>>,
+    /// Nodes, each with a class of which a volume could not be made there lately.
+    pub no_provisioning: BTreeSet<(Str, Str)>,
     /// Volumes attached to nodes, by name; kept with its index by [`Snapshot::set_attachment`] and [`Snapshot::remove_attachment`].
     pub attachments: BTreeMap<Str, Arc<Attachment>>,
     /// Volumes attached to nodes, by node.

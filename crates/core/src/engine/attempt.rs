@@ -70,8 +70,9 @@ impl Engine {
         if let Some(plan) = &volumes {
             self.cache.assume_volumes(&pod.uid, node, plan);
         }
-        self.binding.insert(pod.uid.clone(), Binding { waiting, node: node.clone() });
-        self.actions.push(Action::Bind { pod: PodRef::from(&**pod), node: node.clone(), volumes: volumes.map(Arc::new) });
+        let volumes = volumes.map(Arc::new);
+        self.binding.insert(pod.uid.clone(), Binding { waiting, node: node.clone(), volumes: volumes.clone() });
+        self.actions.push(Action::Bind { pod: PodRef::from(&**pod), node: node.clone(), volumes });
     }
 
     /// Says in an event and in the pod's condition that it was refused.

@@ -18,12 +18,15 @@ mod waiting;
 use crate::cache::Cache;
 use crate::decision::Decision;
 use crate::event::{Action, BindOutcome, Event, Millis, PodRef};
+use crate::framework::ClusterEvent;
 use crate::profile::Profile;
+use crate::provisioning::Provisioning;
 use crate::queue::{Depth, Due, Queue, QueueOptions, Waiting};
 use crate::records::Records;
 use aisched_model::Str;
 use aisched_model::config::Config;
 use aisched_model::snapshot::Snapshot;
+use aisched_model::volume::VolumePlan;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -55,6 +58,7 @@ pub struct Engine {
     cache: Cache,
     queue: Queue,
     records: Records,
+    provisioning: Provisioning,
     /// Pods that were decided and whose bind has not ended.
     binding: BTreeMap<Str, Binding>,
     /// Faults of nodes that were reported: (node, key, value).
@@ -69,6 +73,14 @@ pub struct Engine {
 struct Binding {
     waiting: Waiting,
     node: Str,
+    volumes: Option<Arc<VolumePlan>>,
+}
+
+impl Binding {
+    /// Classes of the volumes that were to be made.
+    fn classes_provisioned(&self) -> impl Iterator<Item = &Str> {
+        self.volumes.iter().flat_map(|plan| &plan.provision).filter_map(|claim| claim.storage_class.as_ref())
+    }
 }
 
 impl Engine {
@@ -82,6 +94,7 @@ impl Engine {
             cache: Cache::default(),
             queue: Queue::new(options.queue),
             records: Records::new(options.records),
+            provisioning: Provisioning::default(),
             binding: BTreeMap::new(),
             reported: BTreeSet::new(),
             n_decisions: 0,
@@ -112,6 +125,11 @@ impl Engine {
                 Due::Retry => self.make_ready(now, &uid),
             }
         }
+        for class in self.provisioning.let_in(self.cache.objects(), now) {
+            if let Some(class) = self.cache.snapshot().classes.get(&class).cloned() {
+                self.wake(now, &ClusterEvent::Class(None, &class));
+            }
+        }
         if self.synced {
             self.schedule_one(now);
         }
@@ -121,7 +139,10 @@ impl Engine {
     /// When `poll` next has something to do: `Some(now or earlier)` for at once, `None` when only an event can help.
     #[must_use]
     pub fn next_poll(&self, now: Millis) -> Option<Millis> {
-        if !self.actions.is_empty() || (self.synced && self.queue.has_ready()) { Some(now) } else { self.queue.next_due() }
+        if !self.actions.is_empty() || (self.synced && self.queue.has_ready()) {
+            return Some(now);
+        }
+        self.queue.next_due().into_iter().chain(self.provisioning.next_due()).min()
     }
 
     /// What is to be done without deciding anything more: for the end.
@@ -200,6 +221,9 @@ impl Engine {
         match outcome {
             BindOutcome::Bound => {
                 self.cache.keep_volumes(&pod.uid);
+                for class in binding.classes_provisioned() {
+                    self.provisioning.succeeded(self.cache.objects(), &binding.node, class);
+                }
                 self.bound(now, &binding);
             }
             BindOutcome::Gone(_) => {
@@ -207,14 +231,19 @@ impl Engine {
                 self.actions.push(Action::ForgetPolicy(pod.uid.clone()));
             }
             BindOutcome::Failed(error) => self.bind_failed(now, binding, "running Bind plugin \"DefaultBinder\"", &error),
-            BindOutcome::NoVolumes(error) => self.bind_failed(now, binding, "running PreBind plugin \"VolumeBinding\"", &error),
+            BindOutcome::NoVolumes(error) => {
+                for class in binding.classes_provisioned() {
+                    self.provisioning.failed(self.cache.objects(), now, &binding.node, class);
+                }
+                self.bind_failed(now, binding, "running PreBind plugin \"VolumeBinding\"", &error);
+            }
         }
     }
 
     /// Takes back what was promised of a pod's volumes and wakes who can use them.
     fn take_back_volumes(&mut self, now: Millis, uid: &str) {
         for volume in self.cache.take_back_volumes(uid) {
-            self.wake(now, &crate::framework::ClusterEvent::Volume(None, &volume));
+            self.wake(now, &ClusterEvent::Volume(None, &volume));
         }
     }
 
@@ -222,7 +251,7 @@ impl Engine {
     fn give_up(&mut self, now: Millis, uid: &str) {
         self.take_back_volumes(now, uid);
         if let Some(pod) = self.cache.forget(uid) {
-            self.wake(now, &crate::framework::ClusterEvent::PodRemoved(&pod));
+            self.wake(now, &ClusterEvent::PodRemoved(&pod));
         }
     }
 }

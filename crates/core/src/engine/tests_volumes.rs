@@ -117,3 +117,17 @@ fn bound_claims_need_nothing_done() {
     world.see(Event::VolumeSet(Arc::new(volume())));
     assert_eq!(world.pod(claiming("p", ["x"])), ["bind p a"]);
 }
+
+#[test]
+fn next_attempt_goes_elsewhere_when_a_volume_could_not_be_made() {
+    let failed = || BindOutcome::NoVolumes("binding volumes: provisioning failed for PVC \"x\"".into());
+    let mut world = world("csi.test");
+    let [first, other] = if world.pod(claiming("p", ["x"])) == ["bind p a x+"] { ["a", "b"] } else { ["b", "a"] };
+    world.bind_ends("p", first, failed());
+    assert_eq!(world.at(2_000), [format!("bind p {other} x+")]);
+    world.bind_ends("p", other, failed());
+    let refused = "event FailedScheduling: 0/2 nodes are available: 2 node(s) did not have enough free storage.";
+    assert_eq!(world.at(4_500), ["condition p Unschedulable true", refused]);
+    let again = world.at(20_000);
+    assert!(matches!(&again[..], [bind] if bind.starts_with("bind p ")), "both nodes are let in again: {again:?}");
+}

@@ -10,7 +10,7 @@ use aisched_model::selector::any_term_matches;
 use aisched_model::snapshot::Snapshot;
 use aisched_model::topology::Nearby;
 use aisched_model::volume::{BindingMode, Claim, StorageCapacity, StorageClass, Volume};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -39,6 +39,8 @@ struct Unbound<'a> {
     reserved: Option<&'a BTreeMap<Str, Arc<Volume>>>,
     free: Option<&'a Nearby<Volume>>,
     room: Room<'a>,
+    /// Nodes, each with a class that nothing is made of there for the time being.
+    failing: &'a BTreeSet<(Str, Str)>,
 }
 
 /// Whether there is room for a volume of a class.
@@ -140,6 +142,10 @@ impl<'a> Claims<'a> {
                 obstacles.no_volume = Some(unbound.claim);
                 break;
             }
+            if unbound.claim.selected_node.is_none() && unbound.is_failing(&node.name) {
+                obstacles.no_room = Some(unbound.claim);
+                break;
+            }
             match unbound.room_for(&node.labels, &placement.provision) {
                 Ok(room) => placement.provision.push((unbound.claim, room)),
                 Err(()) => {
@@ -188,6 +194,7 @@ impl<'a> Unbound<'a> {
             class,
             reserved: snapshot.claimed_volumes.get(&(claim.namespace.clone(), claim.name.clone())),
             free: snapshot.free_volumes.get(&class.name),
+            failing: &snapshot.no_provisioning,
             room: if tells { Room::Known(snapshot.room.get(&class.name)) } else { Room::Unknown },
         })
     }
@@ -220,6 +227,11 @@ impl<'a> Unbound<'a> {
         !self.class.provisioner.is_empty()
             && *self.class.provisioner != *NO_PROVISIONER
             && (terms.is_empty() || any_term_matches(terms, &node.name, &node.labels))
+    }
+
+    /// Whether a volume of the class could not be made on the node lately.
+    fn is_failing(&self, node: &Str) -> bool {
+        !self.failing.is_empty() && self.failing.contains(&(node.clone(), self.class.name.clone()))
     }
 
     /// Room for the claim's volume beside those of the pod's other claims; `Ok(None)` where the driver does not say.

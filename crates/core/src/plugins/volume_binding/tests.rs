@@ -286,6 +286,16 @@ fn volume_is_made_only_where_the_driver_says_that_there_is_room() {
 }
 
 #[test]
+fn node_where_volumes_could_not_be_made_lately_is_left_out() {
+    let mut cluster = cluster().claim(claim("data", "csi", 1)).claim(claim("more", "local", 1)).volume(volume("pv", "a", 1));
+    cluster.snapshot.no_provisioning = [("a".into(), "csi".into()), ("a".into(), "local".into())].into();
+    assert_eq!(against(&cluster, &claiming("p", ["data"])), [NO_ROOM, ""]);
+    assert_eq!(against(&cluster, &claiming("p", ["more"])), ["", UNBOUND], "volumes that are there are not affected");
+    let cluster = cluster.claim(Claim { selected_node: Some("a".into()), ..claim("data", "csi", 1) });
+    assert_eq!(against(&cluster, &claiming("p", ["data"])), ["", UNBOUND], "nor claims that another pod's bind waits for");
+}
+
+#[test]
 fn claims_of_one_pod_share_the_room() {
     let two = |capacity| roomy(Some(capacity), None).claim(claim("x", "csi", 5)).claim(claim("y", "csi", 5));
     let pod = claiming("p", ["x", "y"]);
