@@ -3,7 +3,7 @@
 
 use aisched_core::queue::Depth;
 use aisched_model::Str;
-use aisched_model::node::NodeInfo;
+use aisched_model::node::{Budgets, NodeInfo};
 use aisched_model::storage_facts::{Temperature, sources};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ impl NodeView {
             iops: facts.iops,
             throughput_mbps: facts.throughput_mbps,
             capacity_gb: facts.capacity_gb,
-            remaining: RemainingView::new(node, io_accounting),
+            remaining: Budgets::left(node, io_accounting).into(),
             cached_datasets: facts.cached_datasets.clone(),
             temperature: facts.temperature.map(temperature),
             cores: facts.cores,
@@ -80,18 +80,9 @@ impl NodeView {
     }
 }
 
-impl RemainingView {
-    fn new(node: &NodeInfo, io_accounting: bool) -> Self {
-        let (facts, promised) = (&node.node.storage, node.io_promised);
-        let left = |budget: Option<i64>, promised: i64| {
-            let promised = if io_accounting { promised } else { 0 };
-            budget.map(|b| b.saturating_sub(promised).max(0))
-        };
-        Self {
-            iops: left(facts.iops, promised.iops),
-            throughput_mbps: left(facts.throughput_mbps, promised.throughput_mbps),
-            capacity_gb: left(facts.capacity_gb, promised.capacity_gb),
-        }
+impl From<Budgets> for RemainingView {
+    fn from(left: Budgets) -> Self {
+        Self { iops: left.iops, throughput_mbps: left.throughput_mbps, capacity_gb: left.capacity_gb }
     }
 }
 

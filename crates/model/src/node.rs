@@ -43,6 +43,34 @@ pub struct Taint {
     pub effect: TaintEffect,
 }
 
+/// What is left of a node's I/O budgets; `None` where the node's budget is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budgets {
+    /// I/O operations per second.
+    pub iops: Option<i64>,
+    /// MB/s.
+    pub throughput_mbps: Option<i64>,
+    /// GB.
+    pub capacity_gb: Option<i64>,
+}
+
+impl Budgets {
+    /// The node's facts, less what was promised to pods placed there when `accounting` is on; never below 0.
+    #[must_use]
+    pub fn left(node: &NodeInfo, accounting: bool) -> Self {
+        let (facts, promised) = (&node.node.storage, &node.io_promised);
+        let left = |budget: Option<i64>, promised: i64| {
+            let promised = if accounting { promised } else { 0 };
+            budget.map(|b| b.saturating_sub(promised).max(0))
+        };
+        Self {
+            iops: left(facts.iops, promised.iops),
+            throughput_mbps: left(facts.throughput_mbps, promised.throughput_mbps),
+            capacity_gb: left(facts.capacity_gb, promised.capacity_gb),
+        }
+    }
+}
+
 /// A node and what its pods use: the unit that filters and scores look at.
 #[derive(Clone, Debug, Default)]
 pub struct NodeInfo {

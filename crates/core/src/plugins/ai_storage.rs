@@ -3,7 +3,6 @@
 
 use crate::decision::{Component, Components};
 use crate::framework::{Attempt, MAX_SCORE};
-use aisched_model::node::NodeInfo;
 use aisched_model::pod::Pod;
 use alloc::borrow::Cow;
 use alloc::format;
@@ -113,30 +112,6 @@ impl<'a> Preferences<'a> {
             Some(score) => format!("preferred by APOLLO with {score}, the best being {}", self.highest).into(),
             None if self.is_empty() => "APOLLO prefers no node".into(),
             None => "APOLLO prefers other nodes".into(),
-        }
-    }
-}
-
-/// What is left of a node's I/O budgets; `None` where the node's budget is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Budgets {
-    pub(super) iops: Option<i64>,
-    pub(super) throughput_mbps: Option<i64>,
-    pub(super) capacity_gb: Option<i64>,
-}
-
-impl Budgets {
-    /// The node's facts, less what was promised to pods placed there when `accounting` is on; never below 0.
-    pub(super) fn left(node: &NodeInfo, accounting: bool) -> Self {
-        let (facts, promised) = (&node.node.storage, &node.io_promised);
-        let left = |budget: Option<i64>, promised: i64| {
-            let promised = if accounting { promised } else { 0 };
-            budget.map(|b| b.saturating_sub(promised).max(0))
-        };
-        Self {
-            iops: left(facts.iops, promised.iops),
-            throughput_mbps: left(facts.throughput_mbps, promised.throughput_mbps),
-            capacity_gb: left(facts.capacity_gb, promised.capacity_gb),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Prefers nodes whose resources suit what a preprocessing workload does; refuses nodes without computational storage where it is required.
 //! Source: `scoring.md` §5. Leaves out what the workload does (its traits): that is `workload_profile`'s.
 
-use super::ai_storage::{Budgets, Preferences, Text, bounded, components, hints_changed, total};
+use super::ai_storage::{Preferences, Text, bounded, components, hints_changed, total};
 use crate::decision::Components;
 use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal, Score};
 use crate::workload_profile::Source;
 use aisched_model::config::{IoPatternScoring, Traits};
-use aisched_model::node::{Node, NodeInfo};
+use aisched_model::node::{Budgets, Node, NodeInfo};
 use aisched_model::pod::Pod;
 use aisched_model::storage_facts::{Layer, StorageFacts};
 use aisched_model::workload::Tier;

@@ -1,12 +1,12 @@
 //! Prefers nodes whose storage suits the pod's I/O pattern, pipeline stage and demands; refuses nodes without a tier that binds.
 //! Source: `scoring.md` §4. Leaves out what a node's tiers and budgets are read from (`aisched_model::storage_facts`).
 
-use super::ai_storage::{Budgets, Text, bounded, components, hints_changed, share, total};
+use super::ai_storage::{Text, bounded, components, hints_changed, share, total};
 use crate::decision::Components;
 use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal, Score};
 use crate::workload_profile::{Source, Sourced, WorkloadProfile};
 use aisched_model::config::{StorageTierScoring, StorageTiers};
-use aisched_model::node::NodeInfo;
+use aisched_model::node::{Budgets, NodeInfo};
 use aisched_model::pod::Pod;
 use aisched_model::storage_facts::TierSet;
 use aisched_model::workload::{IoPattern, Stage, Tier};
