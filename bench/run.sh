@@ -49,4 +49,4 @@ target="${CARGO_TARGET_DIR:-$ROOT/target}/release"
 controlplane=$("$ROOT/scripts/lib/controlplane.sh") || fail "the control plane could not be built"
 
 exec "$target/aisched-bench" compare --controlplane "$controlplane" --scheduler "${SCHEDULER:-$target/ai-storage-scheduler}" \
-  --crd "$ROOT/config/crd" "$@"
+  --crd "$ROOT/config/crd/aistorageconfig.yaml" "$@"

@@ -2,7 +2,7 @@
 //! Reads the few fields that it needs and nothing else, so that measuring costs little of the machine that is measured.
 
 use anyhow::{Context, Result, bail};
-use futures::{Stream, StreamExt};
+use futures::StreamExt;
 use http::Request;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use kube::Client;
@@ -11,8 +11,10 @@ use kube::core::WatchEvent;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 /// Names only, in an encoding that no scheduler asks for: so no scheduler finds its events encoded already for the bench.
@@ -31,8 +33,8 @@ pub(crate) struct Api {
 #[derive(Deserialize)]
 struct List<T> {
     metadata: ListMeta,
-    #[serde(default = "Vec::new")]
-    items: Vec<T>,
+    /// Absent or null when there is none, as the encoding has it.
+    items: Option<Vec<T>>,
 }
 
 #[derive(Deserialize)]
@@ -80,7 +82,7 @@ impl Api {
     /// All objects of a collection.
     pub(crate) async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>> {
         let list: List<T> = self.client.request(Request::get(path).body(Vec::new())?).await.with_context(|| format!("GET {path}"))?;
-        Ok(list.items)
+        Ok(list.items.unwrap_or_default())
     }
 
     /// Names of all objects of a collection.
@@ -92,7 +94,7 @@ impl Api {
     async fn names_at(&self, path: &str) -> Result<(Vec<String>, String)> {
         let request = Request::get(path).header(ACCEPT, NAMES_ONLY_LIST).body(Vec::new())?;
         let list: List<Named> = self.client.request(request).await.with_context(|| format!("GET {path}"))?;
-        Ok((list.items.into_iter().map(|o| o.metadata.name).collect(), list.metadata.resource_version))
+        Ok((list.items.into_iter().flatten().map(|o| o.metadata.name).collect(), list.metadata.resource_version))
     }
 
     /// Deletes all objects of a collection at once, and waits until they are gone.
@@ -114,19 +116,13 @@ impl Api {
         }
     }
 
-    /// Names of objects, those that are there first and then those that appear: a pod appears when it comes to match the selector.
-    pub(crate) async fn appearing(&self, path: &str, field_selector: &str) -> Result<impl Stream<Item = Result<String>> + use<>> {
-        let (names, version) = self.names_at(&format!("{path}?fieldSelector={field_selector}")).await?;
-        let watch = format!("{path}?watch=true&fieldSelector={field_selector}&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}");
-        let request = Request::get(watch).header(ACCEPT, NAMES_ONLY).body(Vec::new())?;
-        let events = self.client.request_events::<Named>(request).await.with_context(|| format!("cannot watch {path}"))?;
-        let appeared = events.filter_map(async |event| match event {
-            Ok(WatchEvent::Added(object)) => Some(Ok(object.metadata.name)),
-            Ok(WatchEvent::Modified(_) | WatchEvent::Deleted(_) | WatchEvent::Bookmark(_)) => None,
-            Ok(WatchEvent::Error(status)) => Some(Err(anyhow::anyhow!("the watch failed: {}", status.message))),
-            Err(error) => Some(Err(error.into())),
-        });
-        Ok(futures::stream::iter(names.into_iter().map(Ok)).chain(appeared))
+    /// Names of objects, each once: those that are there, then those that appear; a pod appears when it comes to match the selector.
+    pub(crate) async fn appearing(&self, path: &str, field_selector: &str) -> Result<UnboundedReceiver<Result<String>>> {
+        let (sender, receiver) = unbounded_channel();
+        let follower = Follower { api: self.clone(), path: path.into(), selector: field_selector.into(), sender, sent: BTreeSet::new() };
+        let first = self.names_at(&format!("{path}?fieldSelector={field_selector}")).await?;
+        tokio::spawn(follower.follow(first));
+        Ok(receiver)
     }
 
     /// Waits until an object is there.
@@ -138,5 +134,63 @@ impl Api {
             tokio::time::sleep(POLL).await;
         }
         Ok(())
+    }
+}
+
+/// Lists and watches one collection for one receiver, in a task of its own: a slow reader loses its watch.
+struct Follower {
+    api: Api,
+    path: String,
+    selector: String,
+    sender: UnboundedSender<Result<String>>,
+    sent: BTreeSet<String>,
+}
+
+impl Follower {
+    /// Follows until nobody receives any more, or the API server fails. A busy API server ends watches: then it lists again.
+    async fn follow(mut self, mut list: (Vec<String>, String)) {
+        let sender = self.sender.clone();
+        let follow = async {
+            loop {
+                list.0.into_iter().for_each(|name| self.send(name));
+                let next = match self.watch(&list.1).await {
+                    Ok(()) => self.api.names_at(&format!("{}?fieldSelector={}", self.path, self.selector)).await,
+                    Err(error) => Err(error),
+                };
+                match next {
+                    Ok(next) => list = next,
+                    Err(error) => {
+                        let _nobody_receives = self.sender.send(Err(error));
+                        return;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = sender.closed() => {}
+            () = follow => {}
+        }
+    }
+
+    async fn watch(&mut self, version: &str) -> Result<()> {
+        let Self { path, selector, .. } = &*self;
+        let watch = format!("{path}?watch=true&fieldSelector={selector}&resourceVersion={version}&timeoutSeconds={WATCH_SECONDS}");
+        let request = Request::get(watch).header(ACCEPT, NAMES_ONLY).body(Vec::new())?;
+        let events = self.api.client.request_events::<Named>(request).await.with_context(|| format!("cannot watch {path}"))?;
+        let mut events = std::pin::pin!(events);
+        while let Some(Ok(event)) = events.next().await {
+            match event {
+                WatchEvent::Added(object) => self.send(object.metadata.name),
+                WatchEvent::Modified(_) | WatchEvent::Deleted(_) | WatchEvent::Bookmark(_) => {}
+                WatchEvent::Error(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, name: String) {
+        if self.sent.insert(name.clone()) {
+            let _nobody_receives = self.sender.send(Ok(name));
+        }
     }
 }

@@ -46,8 +46,8 @@ pub(crate) struct CompareArgs {
     /// Program of our scheduler [run.sh sets this]
     #[arg(long, value_name = "FILE")]
     scheduler: PathBuf,
-    /// File or folder that defines our scheduler's custom resource [run.sh sets this]
-    #[arg(long, value_name = "PATH")]
+    /// CustomResourceDefinition of our scheduler [run.sh sets this]
+    #[arg(long, value_name = "FILE")]
     crd: PathBuf,
 }
 

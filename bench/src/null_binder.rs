@@ -26,8 +26,9 @@ pub(crate) async fn run(args: NullBinderArgs) -> Result<()> {
     let api = Api::connect(&args.kubeconfig).await?;
     let nodes = api.names("/api/v1/nodes").await?;
     let selector = format!("spec.nodeName=,spec.schedulerName={SCHEDULER_NAME}");
-    let pods = api.appearing(&format!("/api/v1/namespaces/{NAMESPACE}/pods"), &selector).await?;
+    let mut pods = api.appearing(&format!("/api/v1/namespaces/{NAMESPACE}/pods"), &selector).await?;
     let in_turn = futures::stream::iter(nodes.iter().cycle());
+    let pods = futures::stream::poll_fn(|context| pods.poll_recv(context));
     pods.zip(in_turn).map(|(pod, node)| bind(&api, pod, node)).buffer_unordered(IN_FLIGHT).try_collect::<()>().await
 }
 
