@@ -113,8 +113,8 @@ impl Cache {
         self.promises.keep(pod);
     }
 
-    /// A pod's volumes will not be bound; returns those that are free again.
-    pub(crate) fn take_back_volumes(&mut self, pod: &str) -> Vec<Arc<Volume>> {
+    /// A pod's volumes will not be bound; returns those that are free again, and the claims that no volume is made for.
+    pub(crate) fn take_back_volumes(&mut self, pod: &str) -> (Vec<Arc<Volume>>, Vec<Arc<Claim>>) {
         self.promises.take_back(&mut self.snapshot, pod)
     }
 
@@ -133,14 +133,14 @@ impl Cache {
     /// Adds or replaces a claim; returns what was there.
     pub(crate) fn set_claim(&mut self, claim: Arc<Claim>) -> Option<Arc<Claim>> {
         let claim = self.promises.claim(claim);
-        self.snapshot.claims.insert((claim.namespace.clone(), claim.name.clone()), claim)
+        self.snapshot.set_claim(claim)
     }
 
     /// Takes a claim away.
-    pub(crate) fn remove_claim(&mut self, namespace: Str, name: Str) {
+    pub(crate) fn remove_claim(&mut self, namespace: Str, name: Str) -> Option<Arc<Claim>> {
         let key = (namespace, name);
         self.promises.claim_gone(&key);
-        self.snapshot.claims.remove(&key);
+        self.snapshot.remove_claim(&key)
     }
 
     /// Takes an assumption back; a confirmed pod stays.

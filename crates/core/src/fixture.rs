@@ -149,7 +149,7 @@ impl Cluster {
         if claim.namespace.is_empty() {
             claim.namespace = "default".into();
         }
-        self.snapshot.claims.insert((claim.namespace.clone(), claim.name.clone()), Arc::new(claim));
+        self.snapshot.set_claim(Arc::new(claim));
         self
     }
 

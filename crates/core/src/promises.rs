@@ -42,7 +42,7 @@ impl Promises {
         }
         for claim in plan.provision.iter().filter(|claim| claim.selected_node.is_none()) {
             let key = (claim.namespace.clone(), claim.name.clone());
-            snapshot.claims.insert(key.clone(), Arc::new(Claim { selected_node: Some(node.clone()), ..Claim::clone(claim) }));
+            snapshot.set_claim(Arc::new(Claim { selected_node: Some(node.clone()), ..Claim::clone(claim) }));
             self.claims.insert(key.clone(), Promise { to: node.clone(), shown: claim.clone(), kept: false });
             claims.push(key);
         }
@@ -96,19 +96,19 @@ impl Promises {
         }
     }
 
-    /// The pod's bind has come to nothing: all is as the API server showed it. Returns the volumes that others may have again.
-    pub(crate) fn take_back(&mut self, snapshot: &mut Snapshot, pod: &str) -> Vec<Arc<Volume>> {
-        let Some((volumes, claims)) = self.pods.remove(pod) else { return Vec::new() };
-        for key in claims {
-            if let Some(promise) = self.claims.remove(&key) {
-                snapshot.claims.insert(key, promise.shown);
-            }
+    /// The pod's bind has come to nothing: all is as the API server showed it. Returns the volumes that others may have again,
+    /// and the claims as they were.
+    pub(crate) fn take_back(&mut self, snapshot: &mut Snapshot, pod: &str) -> (Vec<Arc<Volume>>, Vec<Arc<Claim>>) {
+        let Some((volumes, claims)) = self.pods.remove(pod) else { return (Vec::new(), Vec::new()) };
+        let claims = claims.iter().filter_map(|key| Some(self.claims.remove(key)?.shown)).collect::<Vec<_>>();
+        for claim in &claims {
+            snapshot.set_claim(claim.clone());
         }
         let free = volumes.iter().filter_map(|name| Some(self.volumes.remove(name)?.shown)).collect::<Vec<_>>();
         for volume in &free {
             snapshot.set_volume(volume.clone());
         }
-        free
+        (free, claims)
     }
 
     #[cfg(test)]
@@ -126,7 +126,7 @@ mod tests {
         let (mut promises, mut snapshot) = (Promises::default(), Snapshot::default());
         let plan = VolumePlan { bind: [(claim("x"), volume(None))].into(), provision: [claim("y")].into(), ..VolumePlan::default() };
         snapshot.set_volume(volume(None));
-        snapshot.claims.insert(("ns".into(), "y".into()), claim("y"));
+        snapshot.set_claim(claim("y"));
         promises.make(&mut snapshot, &"pod".into(), &"n".into(), &plan);
         (promises, snapshot)
     }
@@ -153,7 +153,7 @@ mod tests {
         let (mut promises, mut snapshot) = world();
         assert_eq!((&snapshot.volumes["pv"], y(&snapshot)), (&volume(Some("u")), &selected("n")));
         assert!(snapshot.free_volumes.is_empty());
-        assert_eq!(promises.take_back(&mut snapshot, "pod"), [volume(None)]);
+        assert_eq!(promises.take_back(&mut snapshot, "pod"), ([volume(None)].into(), [claim("y")].into()));
         assert_eq!((&snapshot.volumes["pv"], y(&snapshot)), (&volume(None), &claim("y")));
         assert!(promises.is_empty() && !snapshot.free_volumes.is_empty());
     }
@@ -164,7 +164,7 @@ mod tests {
         let relabelled = Arc::new(Volume { capacity: 7, ..Volume::clone(&volume(None)) });
         assert_eq!(promises.volume(relabelled.clone()).claim, volume(Some("u")).claim);
         assert_eq!(promises.claim(claim("y")), selected("n"));
-        assert_eq!(promises.take_back(&mut snapshot, "pod"), [relabelled], "what the API server showed last");
+        assert_eq!(promises.take_back(&mut snapshot, "pod").0, [relabelled], "what the API server showed last");
     }
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
             let (mut promises, mut snapshot) = world();
             assert_eq!((promises.volume(shown_volume.clone()), promises.claim(shown_claim.clone())), (shown_volume, shown_claim));
             assert_eq!(promises.claim(claim("y")), claim("y"), "the provisioner may take the node away again");
-            assert_eq!(promises.take_back(&mut snapshot, "pod"), []);
+            assert_eq!(promises.take_back(&mut snapshot, "pod"), (Vec::new(), Vec::new()));
             assert!(promises.is_empty());
         }
     }
@@ -198,7 +198,7 @@ mod tests {
         snapshot.remove_volume("pv");
         promises.volume_gone("pv");
         promises.claim_gone(&("ns".into(), "y".into()));
-        assert_eq!(promises.take_back(&mut snapshot, "pod"), []);
+        assert_eq!(promises.take_back(&mut snapshot, "pod"), (Vec::new(), Vec::new()));
         assert!(snapshot.volumes.is_empty());
     }
 
@@ -211,7 +211,7 @@ mod tests {
             ..VolumePlan::default()
         };
         promises.make(&mut snapshot, &"second".into(), &"n".into(), &plan);
-        assert_eq!(promises.take_back(&mut snapshot, "second"), []);
+        assert_eq!(promises.take_back(&mut snapshot, "second"), (Vec::new(), Vec::new()));
         assert_eq!(snapshot.volumes["pv"], volume(Some("u")));
     }
 }

@@ -76,7 +76,7 @@ mod tests {
             pauses.push((due - now) / 1000);
             assert_eq!(provisioning.let_in(&mut snapshot, due - 1), [], "not before its time");
             assert!(snapshot.no_provisioning.contains(&(node.clone(), class.clone())));
-            assert_eq!(provisioning.let_in(&mut snapshot, due), [class.clone()]);
+            assert_eq!(provisioning.let_in(&mut snapshot, due), core::slice::from_ref(&class));
             assert!(snapshot.no_provisioning.is_empty());
             now = due;
         }

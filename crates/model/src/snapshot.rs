@@ -21,8 +21,10 @@ pub type NamespacedName = (Str, Str);
 pub struct Snapshot {
     /// Nodes that have an object, by name.
     pub nodes: Vec<Arc<NodeInfo>>,
-    /// Claims.
+    /// Claims; kept with their index by [`Snapshot::set_claim`] and [`Snapshot::remove_claim`].
     pub claims: BTreeMap<NamespacedName, Arc<Claim>>,
+    /// Claims that volumes are being made for, by class.
+    pub pending_claims: BTreeMap<Str, BTreeMap<NamespacedName, Arc<Claim>>>,
     /// Volumes by name; [`Snapshot::set_volume`] and [`Snapshot::remove_volume`] keep the two indices over them.
     pub volumes: BTreeMap<Str, Arc<Volume>>,
     /// Volumes that any claim may have, by class.
@@ -74,6 +76,31 @@ impl Snapshot {
     #[must_use]
     pub fn claim(&self, namespace: &Str, name: &Str) -> Option<&Arc<Claim>> {
         self.claims.get(&(namespace.clone(), name.clone()))
+    }
+
+    /// Adds or replaces a claim; returns what was there.
+    pub fn set_claim(&mut self, claim: Arc<Claim>) -> Option<Arc<Claim>> {
+        let key = (claim.namespace.clone(), claim.name.clone());
+        let old = self.remove_claim(&key);
+        if let Some(class) = claim.storage_class.as_ref().filter(|_| claim.is_pending()) {
+            self.pending_claims.entry(class.clone()).or_default().insert(key.clone(), claim.clone());
+        }
+        self.claims.insert(key, claim);
+        old
+    }
+
+    /// Takes a claim away.
+    pub fn remove_claim(&mut self, key: &NamespacedName) -> Option<Arc<Claim>> {
+        let old = self.claims.remove(key)?;
+        if let Some(class) = &old.storage_class
+            && let Some(of_class) = self.pending_claims.get_mut(class)
+        {
+            of_class.remove(key);
+            if of_class.is_empty() {
+                self.pending_claims.remove(class);
+            }
+        }
+        Some(old)
     }
 
     /// Adds or replaces a volume; returns what was there.
@@ -189,6 +216,27 @@ mod tests {
         }
         snapshot.remove_volume("pv");
         assert!(snapshot.free_volumes.is_empty() && snapshot.claimed_volumes.is_empty() && snapshot.volumes.is_empty());
+    }
+
+    #[test]
+    fn pending_claims_are_those_with_a_node_and_no_volume() {
+        let mut snapshot = Snapshot::default();
+        let claim = Claim { name: "x".into(), storage_class: Some("c".into()), ..Claim::default() };
+        let pending = Claim { selected_node: Some("n".into()), ..claim.clone() };
+        for (claim, expected) in [
+            (claim.clone(), 0),
+            (pending.clone(), 1),
+            (Claim { storage_class: Some("d".into()), ..pending.clone() }, 0),
+            (pending.clone(), 1),
+            (Claim { volume: Some("pv".into()), ..pending.clone() }, 0),
+            (pending, 1),
+            (claim, 0),
+        ] {
+            snapshot.set_claim(Arc::new(claim.clone()));
+            assert_eq!(snapshot.pending_claims.get("c").map_or(0, BTreeMap::len), expected, "{claim:?}");
+        }
+        snapshot.remove_claim(&("".into(), "x".into()));
+        assert!(snapshot.claims.is_empty() && snapshot.pending_claims.is_empty());
     }
 
     #[test]

@@ -73,6 +73,12 @@ impl<T> Nearby<T> {
         bucket.get(&size)?.get(&name)
     }
 
+    /// Everything that a node with these labels may reach; once for each label that tells.
+    pub fn all(&self, labels: &Labels) -> impl Iterator<Item = &Arc<T>> {
+        let near = self.by_label.iter().filter_map(|(key, values)| values.get(labels.get(key)?));
+        near.chain(core::iter::once(&self.anywhere)).flat_map(|bucket| bucket.values().flat_map(BTreeMap::values))
+    }
+
     /// Whether there is nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -74,6 +74,14 @@ pub struct Claim {
     pub attributes_class: Option<Str>,
 }
 
+impl Claim {
+    /// Whether a volume is being made for it.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.selected_node.is_some() && self.volume.is_none()
+    }
+}
+
 /// A PersistentVolume.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Volume {

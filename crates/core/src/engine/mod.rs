@@ -242,8 +242,12 @@ impl Engine {
 
     /// Takes back what was promised of a pod's volumes and wakes who can use them.
     fn take_back_volumes(&mut self, now: Millis, uid: &str) {
-        for volume in self.cache.take_back_volumes(uid) {
+        let (volumes, claims) = self.cache.take_back_volumes(uid);
+        for volume in volumes {
             self.wake(now, &ClusterEvent::Volume(None, &volume));
+        }
+        for claim in claims {
+            self.no_longer_pending(now, &claim);
         }
     }
 

@@ -10,6 +10,7 @@ use aisched_model::Str;
 use aisched_model::node::Node;
 use aisched_model::pod::Pod;
 use aisched_model::storage_facts::{Fault, IoDemand};
+use aisched_model::volume::Claim;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -24,7 +25,11 @@ impl Engine {
                 let old = self.cache.set_claim(claim.clone());
                 self.wake(now, &ClusterEvent::Claim(old.as_deref(), &claim));
             }
-            Event::ClaimGone(namespace, name) => self.cache.remove_claim(namespace, name),
+            Event::ClaimGone(namespace, name) => {
+                if let Some(claim) = self.cache.remove_claim(namespace, name).filter(|claim| claim.is_pending()) {
+                    self.no_longer_pending(now, &claim);
+                }
+            }
             Event::VolumeSet(volume) => {
                 let old = self.cache.set_volume(volume.clone());
                 self.wake(now, &ClusterEvent::Volume(old.as_deref(), &volume));
@@ -169,6 +174,13 @@ impl Engine {
         if let Some(removed) = self.cache.remove_pod(&pod.uid) {
             self.wake(now, &ClusterEvent::PodRemoved(&removed));
         }
+    }
+
+    /// No volume is made for the claim any more: the room for it is there for others.
+    pub(super) fn no_longer_pending(&mut self, now: Millis, claim: &Claim) {
+        let pending = Claim { selected_node: Some(Str::default()), ..claim.clone() };
+        let idle = Claim { selected_node: None, ..claim.clone() };
+        self.wake(now, &ClusterEvent::Claim(Some(&pending), &idle));
     }
 
     /// Requeues every refused pod that one of the plugins that refused it says the event can help.

@@ -42,6 +42,8 @@ impl Plugin for VolumeBinding {
         match event {
             ClusterEvent::NodeAdded(_) | ClusterEvent::Volume(..) => true,
             ClusterEvent::NodeChanged { old, new } => old.labels != new.labels,
+            // Room that was promised to another claim is either used now or free again.
+            ClusterEvent::Claim(Some(old), new) if old.is_pending() && !new.is_pending() => pod.claims().next().is_some(),
             ClusterEvent::Claim(_, claim) => refers_to_claim(pod, claim),
             ClusterEvent::Class(old, new) => old.is_none_or(|old| old.allowed_topologies != new.allowed_topologies),
             ClusterEvent::CsiNode(old, new) => old.is_none_or(|old| old.migrated_plugins != new.migrated_plugins),

@@ -1,7 +1,7 @@
 //! A pod's claims, and what a node has for them.
 //! Leaves out scores and events.
 
-use crate::plugins::claims::{claim_not_found, not_owned};
+use crate::plugins::claims::{claim_not_found, not_owned, refers_to_claim};
 use aisched_model::Str;
 use aisched_model::labels::Labels;
 use aisched_model::node::Node;
@@ -28,6 +28,8 @@ pub(super) struct Claims<'a> {
     selected: Vec<Unbound<'a>>,
     /// Claims that wait for the pod's node, smallest first.
     waiting: Vec<Unbound<'a>>,
+    /// What is promised of each room to claims of other pods, by the room's name.
+    promised: BTreeMap<(&'a Str, &'a Str), i64>,
 }
 
 /// A claim that is bound when its pod has a node, and where to look for a volume.
@@ -110,7 +112,27 @@ impl<'a> Claims<'a> {
             }
         }
         claims.waiting.sort_by_key(|unbound| unbound.claim.requested);
+        claims.promised = claims.promised(pod, snapshot);
         Ok(claims)
+    }
+
+    /// What is promised of the rooms of the claims' classes: a driver takes it off what it says only when the volume is made.
+    fn promised(&self, pod: &Pod, snapshot: &'a Snapshot) -> BTreeMap<(&'a Str, &'a Str), i64> {
+        let mut promised = BTreeMap::new();
+        let mut classes: Vec<&'a Str> = self.selected.iter().chain(&self.waiting).map(|unbound| &unbound.class.name).collect();
+        classes.sort_unstable();
+        classes.dedup();
+        for class in classes {
+            let (Some(rooms), Some(pending)) = (snapshot.room.get(class), snapshot.pending_claims.get(class)) else { continue };
+            for claim in pending.values().filter(|claim| !refers_to_claim(pod, claim)) {
+                let Some(node) = claim.selected_node.as_ref().and_then(|node| snapshot.node(node)) else { continue };
+                let labels = &node.node.labels;
+                for room in rooms.all(labels).filter(|room| room.nodes.as_ref().is_some_and(|nodes| nodes.matches(labels))) {
+                    *promised.entry((&room.namespace, &room.name)).or_default() += claim.requested;
+                }
+            }
+        }
+        promised
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -146,7 +168,7 @@ impl<'a> Claims<'a> {
                 obstacles.no_room = Some(unbound.claim);
                 break;
             }
-            match unbound.room_for(&node.labels, &placement.provision) {
+            match unbound.room_for(&node.labels, &placement.provision, &self.promised) {
                 Ok(room) => placement.provision.push((unbound.claim, room)),
                 Err(()) => {
                     obstacles.no_room = Some(unbound.claim);
@@ -234,16 +256,19 @@ impl<'a> Unbound<'a> {
         !self.failing.is_empty() && self.failing.contains(&(node.clone(), self.class.name.clone()))
     }
 
-    /// Room for the claim's volume beside those of the pod's other claims; `Ok(None)` where the driver does not say.
+    /// Room for the claim's volume beside those of the pod's other claims and what is promised to other pods'; `Ok(None)` where the driver
+    /// does not say.
     fn room_for(
         &self,
         labels: &Labels,
         beside: &[(&Arc<Claim>, Option<&Arc<StorageCapacity>>)],
+        promised: &BTreeMap<(&Str, &Str), i64>,
     ) -> Result<Option<&'a Arc<StorageCapacity>>, ()> {
         let Room::Known(rooms) = self.room else { return Ok(None) };
         let taken = |room: &StorageCapacity| -> i64 {
             let same = |other: &&StorageCapacity| other.name == room.name && other.namespace == room.namespace;
-            beside.iter().filter(|(_, r)| r.map(|r| &**r).as_ref().is_some_and(same)).map(|(claim, _)| claim.requested).sum()
+            let own = beside.iter().filter(|(_, r)| r.map(|r| &**r).as_ref().is_some_and(same)).map(|(claim, _)| claim.requested);
+            own.chain(promised.get(&(&room.namespace, &room.name)).copied()).fold(0, i64::saturating_add)
         };
         let fits = |room: &StorageCapacity| {
             let taken = taken(room);

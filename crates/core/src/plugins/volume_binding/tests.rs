@@ -306,6 +306,25 @@ fn claims_of_one_pod_share_the_room() {
 }
 
 #[test]
+fn room_promised_to_other_pods_is_not_given_twice() {
+    let data = claiming("p", ["data"]);
+    for (pending, fits) in [
+        (Claim { selected_node: Some("a".into()), ..claim("theirs", "csi", 6) }, false),
+        (Claim { selected_node: Some("a".into()), ..claim("theirs", "csi", 5) }, true),
+        (Claim { selected_node: Some("b".into()), ..claim("theirs", "csi", 6) }, true),
+        (Claim { selected_node: Some("gone".into()), ..claim("theirs", "csi", 6) }, true),
+        (Claim { selected_node: Some("a".into()), volume: Some("pv".into()), ..claim("theirs", "csi", 6) }, true),
+        (Claim { selected_node: Some("a".into()), ..claim("theirs", "local", 6) }, true),
+        (claim("theirs", "csi", 6), true),
+    ] {
+        let cluster = roomy(Some(10), None).claim(claim("data", "csi", 5)).claim(pending.clone());
+        assert_eq!(against(&cluster, &data)[0], if fits { "" } else { NO_ROOM }, "{pending:?}");
+    }
+    let own = roomy(Some(10), None).claim(Claim { selected_node: Some("a".into()), ..claim("data", "csi", 10) });
+    assert_eq!(against(&own, &data)[0], "", "what is being made for the pod itself needs no more room");
+}
+
+#[test]
 fn node_with_more_left_scores_higher() {
     let score = |cluster: &Cluster, pod: &Pod, node: &str| outcome(cluster, pod).decision.score(node, "VolumeBinding");
     let data = claiming("p", ["data"]);
@@ -336,6 +355,7 @@ fn classes_are_averaged_and_rounded() {
 fn events_that_bring_a_volume_nearer_help() {
     let data = claiming("p", ["data"]);
     let (own, other, pv) = (claim("data", "csi", 1), claim("other", "csi", 1), volume("pv", "a", 1));
+    let pending = Claim { selected_node: Some("a".into()), ..other.clone() };
     let [a, b] = nodes();
     let mut cordoned = a.clone();
     cordoned.unschedulable = true;
@@ -350,6 +370,8 @@ fn events_that_bring_a_volume_nearer_help() {
         (ClusterEvent::Claim(None, &own), true),
         (ClusterEvent::Claim(Some(&own), &own), true),
         (ClusterEvent::Claim(None, &other), false),
+        (ClusterEvent::Claim(Some(&pending), &other), true),
+        (ClusterEvent::Claim(Some(&other), &pending), false),
         (ClusterEvent::Volume(None, &pv), true),
         (ClusterEvent::NodeAdded(&a), true),
         (ClusterEvent::NodeChanged { old: &a, new: &b }, true),
