@@ -170,6 +170,7 @@ impl Cache {
         for claim in pod.claims() {
             self.snapshot.claim_users.entry((pod.namespace.clone(), claim)).or_default().push(node.clone());
         }
+        self.snapshot.count_priority(pod.spec.priority, true);
         self.homes.insert(pod.uid.clone(), Home { node: node.clone(), assumed });
         let placed = PlacedPod { pod, io };
         match self.snapshot.node_idx(&node) {
@@ -184,6 +185,7 @@ impl Cache {
             Some(i) => Arc::make_mut(&mut self.snapshot.nodes[i]).remove(uid),
             None => self.remove_homeless(&home.node, uid),
         }?;
+        self.snapshot.count_priority(placed.pod.spec.priority, false);
         for claim in placed.pod.claims() {
             if let Entry::Occupied(mut users) = self.snapshot.claim_users.entry((placed.pod.namespace.clone(), claim)) {
                 if let Some(i) = users.get().iter().position(|n| *n == home.node) {
@@ -278,6 +280,21 @@ mod tests {
         cache.remove_node("n");
         cache.remove_pod("uid-p");
         assert!(cache.homeless.is_empty() && cache.homes.is_empty());
+    }
+
+    #[test]
+    fn priorities_are_counted_while_pods_are_placed() {
+        let mut cache = Cache::default();
+        let low = |uid: &str| bound(crate::fixture::with(pod(uid), |s| s.priority = -5), "n");
+        for uid in ["p", "q"] {
+            cache.set_pod(low(uid), &"n".into(), IoDemand::default());
+            cache.set_pod(low(uid), &"n".into(), IoDemand::default());
+        }
+        assert!(cache.snapshot().has_below(-4) && !cache.snapshot().has_below(-5));
+        cache.remove_pod("uid-p");
+        assert!(cache.snapshot().has_below(0));
+        cache.remove_pod("uid-q");
+        assert!(!cache.snapshot().has_below(i32::MAX) && cache.snapshot().priorities.is_empty());
     }
 
     #[test]

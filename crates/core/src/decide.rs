@@ -190,12 +190,15 @@ fn filter(parts: &[Part<'_>], attempt: &Attempt<'_>) -> Vec<Option<Against>> {
     let check = |node: &NodeInfo| filters.iter().find_map(|(plugin, filter)| Some(Against { plugin, refusal: filter.check(node)? }));
     let narrowed = narrowed(parts);
     let judges = judges(parts);
-    let mut trial: Option<Trial<'_, '_>> = None; // made when a node has nominated pods that count
-    let nodes = attempt.snapshot.nodes.iter().enumerate();
+    let snapshot = attempt.snapshot;
+    let contested = snapshot.nominated.nodes().filter(|node| rivals(attempt, node).next().is_some());
+    let contested: BTreeSet<usize> = contested.filter_map(|node| snapshot.node_idx(node)).collect();
+    let mut trial: Option<Trial<'_, '_>> = None; // made when a node is contested
+    let nodes = snapshot.nodes.iter().enumerate();
     nodes
         .map(|(idx, node)| match &narrowed {
             Some((names, against)) if !names.contains(&node.node.name) => Some(against.share()),
-            Some(_) | None if rivals(attempt, &node.node.name).next().is_some() => {
+            Some(_) | None if contested.contains(&idx) => {
                 let trial = trial.get_or_insert_with(|| Trial::new(attempt, &judges));
                 trial.enter(idx);
                 trial.judge()

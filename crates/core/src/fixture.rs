@@ -129,6 +129,7 @@ impl Cluster {
         for claim in pod.claims() {
             self.snapshot.claim_users.entry((pod.namespace.clone(), claim)).or_default().push(on.into());
         }
+        self.snapshot.count_priority(pod.spec.priority, true);
         let i = self.snapshot.node_idx(on).unwrap();
         Arc::make_mut(&mut self.snapshot.nodes[i]).add(PlacedPod { pod: Arc::new(pod), io });
         self

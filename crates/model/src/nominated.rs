@@ -46,6 +46,11 @@ impl Nominated {
         self.by_node.get(node).map_or(&[], Vec::as_slice)
     }
 
+    /// The nodes that pods are nominated to.
+    pub fn nodes(&self) -> impl Iterator<Item = &Str> {
+        self.by_node.keys()
+    }
+
     /// Whether no pod is nominated to any node.
     #[must_use]
     pub fn is_empty(&self) -> bool {

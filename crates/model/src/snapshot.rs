@@ -53,6 +53,8 @@ pub struct Snapshot {
     pub claim_users: BTreeMap<NamespacedName, Vec<Str>>,
     /// How many nodes have an image, by every name of the image.
     pub image_nodes: BTreeMap<Str, usize>,
+    /// How many placed pods there are of each priority, kept by [`Snapshot::count_priority`]: where none is lower, none can be preempted.
+    pub priorities: BTreeMap<i32, usize>,
     /// Disruption budgets.
     pub budgets: BTreeMap<NamespacedName, Arc<DisruptionBudget>>,
     /// Pods that are promised a node, and pods that have to leave.
@@ -101,6 +103,21 @@ impl Snapshot {
             }
         }
         Some(old)
+    }
+
+    /// Counts a pod that came (`there`) or left.
+    pub fn count_priority(&mut self, priority: i32, there: bool) {
+        let count = self.priorities.entry(priority).or_default();
+        *count = if there { *count + 1 } else { count.saturating_sub(1) };
+        if *count == 0 {
+            self.priorities.remove(&priority);
+        }
+    }
+
+    /// Whether any placed pod has a lower priority than this.
+    #[must_use]
+    pub fn has_below(&self, priority: i32) -> bool {
+        self.priorities.first_key_value().is_some_and(|(lowest, _)| *lowest < priority)
     }
 
     /// Adds or replaces a volume; returns what was there.

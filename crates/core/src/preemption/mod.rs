@@ -128,6 +128,9 @@ fn search(
     salt: u64,
 ) -> Result<Candidate, Vec<Refusal>> {
     let hopeful: Vec<usize> = (0..verdicts.len()).filter(|i| code(&verdicts[*i]) == Some(RefusalCode::Unschedulable)).collect();
+    if !attempt.snapshot.has_below(attempt.pod.spec.priority) {
+        return Err(hopeful.iter().map(|_| victims::none()).collect()); // so for each of them, without looking
+    }
     let wanted = n_candidates(args, hopeful.len());
     let mut trial = Trial::new(attempt, judges);
     let (mut candidates, mut refusals) = (Vec::new(), Vec::new());

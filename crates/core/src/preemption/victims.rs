@@ -35,7 +35,7 @@ pub(super) fn select(trial: &mut Trial<'_, '_>, attempt: &Attempt<'_>) -> Result
     let node = attempt.snapshot.node_idx(&trial.node().node.name).map(|i| &attempt.snapshot.nodes[i]);
     let mut lower: Vec<PlacedPod> = trial.node().pods.iter().filter(|p| p.pod.spec.priority < own).cloned().collect();
     let Some(node) = node.filter(|_| !lower.is_empty()) else {
-        return Err(Refusal::unresolvable("No preemption victims found for incoming pod"));
+        return Err(none());
     };
     lower.iter().for_each(|placed| trial.remove(&placed.pod));
     if let Some(against) = trial.judge() {
@@ -55,11 +55,16 @@ pub(super) fn select(trial: &mut Trial<'_, '_>, attempt: &Attempt<'_>) -> Result
         }
     }
     if victims.is_empty() {
-        return Err(Refusal::unschedulable("No preemption victims found for incoming pod"));
+        return Err(none());
     }
     victims.sort_by(|a, b| by_importance(a, b, losses));
     let loss = victims.iter().map(|v| losses(v)).sum();
     Ok(Candidate { node: node.node.name.clone(), victims, n_violations, loss })
+}
+
+/// There is nobody who could leave.
+pub(super) fn none() -> Refusal {
+    Refusal::unresolvable("No preemption victims found for incoming pod")
 }
 
 /// Higher priority first, then the one that runs longer; among equals the one whose data would be lost, then by name.
