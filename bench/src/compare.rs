@@ -59,6 +59,11 @@ enum Output {
 
 /// Runs until the table is printed, or SIGINT or SIGTERM; whatever it started is stopped either way.
 pub(crate) async fn run(args: CompareArgs) -> Result<()> {
+    let (n_pods, n_nodes) = (usize::try_from(args.pods)?, usize::try_from(args.nodes)?);
+    let room = args.workload.room(n_nodes);
+    if n_pods > room {
+        bail!("--pods {n_pods}: {n_nodes} nodes take at most {room} pods of this workload");
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let folder = tempfile::Builder::new().prefix("aisched-bench.").tempdir().context("cannot make a temporary folder")?;
@@ -80,10 +85,6 @@ pub(crate) async fn run(args: CompareArgs) -> Result<()> {
 
 async fn compare(args: &CompareArgs, folder: &Path) -> Result<Report> {
     let (n_nodes, n_pods) = (usize::try_from(args.nodes)?, usize::try_from(args.pods)?);
-    let room = args.workload.room(n_nodes);
-    if n_pods > room {
-        bail!("--pods {n_pods}: {n_nodes} nodes take at most {room} pods of this workload");
-    }
     eprintln!("starting etcd, kube-apiserver, kube-controller-manager");
     let cluster = folder.join("cluster");
     let controlplane = start_control_plane(&args.controlplane, &cluster, folder).await?;
@@ -142,6 +143,13 @@ async fn rounds(args: &CompareArgs, bench: &Bench, controlplane: u32) -> Result<
 async fn start_control_plane(program: &Path, cluster: &Path, folder: &Path) -> Result<Program> {
     let args = ["up".into(), cluster.display().to_string()];
     let mut controlplane = Program::start("the control plane", program, &args, folder.join("controlplane.log"))?;
+    wait_ready(&mut controlplane, cluster)
+        .await
+        .with_context(|| format!("no control plane; its log is {}", controlplane.log().display()))?;
+    Ok(controlplane)
+}
+
+async fn wait_ready(controlplane: &mut Program, cluster: &Path) -> Result<()> {
     let deadline = Instant::now() + CONTROL_PLANE_READY;
     while !cluster.join("ready").exists() {
         controlplane.check_alive()?;
@@ -154,5 +162,5 @@ async fn start_control_plane(program: &Path, cluster: &Path, folder: &Path) -> R
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Ok(controlplane)
+    Ok(())
 }

@@ -54,7 +54,7 @@ impl Program {
     pub(crate) fn check_alive(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!("{} ended ({status}); its log is {}", self.name, self.log.display()),
+            Some(status) => bail!("{} ended by itself ({status})", self.name),
         }
     }
 
