@@ -12,6 +12,8 @@ mod tests_policy;
 #[cfg(test)]
 mod tests_preempt;
 #[cfg(test)]
+mod tests_preempt_random;
+#[cfg(test)]
 mod tests_volumes;
 mod waiting;
 

@@ -94,6 +94,7 @@ fn room_is_kept_from_pods_of_no_higher_priority() {
     let done = world.pod(wants("higher", "8", 20));
     assert!(done.contains(&"nominate p ".into()) && done.contains(&"nominate higher n".into()), "{done:?}");
     assert!(done.iter().all(|a| !a.starts_with("preempt ")), "the victim has been asked already: {done:?}");
+    assert!(done.iter().any(|a| a.starts_with("condition p ")), "whoever lost its room looks elsewhere at once: {done:?}");
     world.now = 1000;
     assert_eq!(world.see(gone("v"))[0], "bind higher n");
 }

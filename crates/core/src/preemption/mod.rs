@@ -5,6 +5,8 @@ mod choice;
 mod locality;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_random;
 mod trial;
 mod victims;
 

@@ -18,12 +18,12 @@ use alloc::vec::Vec;
 const PLUGINS: [&str; 7] =
     ["NodeUnschedulable", "TaintToleration", "NodeAffinity", "NodePorts", "NodeResourcesFit", "PodTopologySpread", "InterPodAffinity"];
 
-fn profile() -> Profile {
+pub(super) fn profile() -> Profile {
     Profile::of("ai-storage-scheduler", PLUGINS.into_iter().chain(["DefaultPreemption"]).map(|name| (name, Weight::Fixed(1))))
 }
 
 /// A pod of this priority that requests this much of a node's 8 CPUs.
-fn wants(name: &str, cpu: &str, priority: i32) -> Pod {
+pub(super) fn wants(name: &str, cpu: &str, priority: i32) -> Pod {
     with(requesting(name, cpu, "1Gi"), |s| s.priority = priority)
 }
 
@@ -32,7 +32,7 @@ fn since(mut pod: Pod, start_s: i64) -> Pod {
     pod
 }
 
-fn of_app(app: &str, pod: Pod) -> Pod {
+pub(super) fn of_app(app: &str, pod: Pod) -> Pod {
     with(pod, |s| s.labels = Labels::from([("app", app)]))
 }
 
