@@ -61,16 +61,9 @@ impl<T> Nearby<T> {
     /// The smallest thing of at least this size that a node with these labels may reach and that `fits`; equals by name.
     pub fn smallest(&self, labels: &Labels, at_least: i64, fits: impl Fn(&T) -> bool) -> Option<&Arc<T>> {
         let near = self.by_label.iter().filter_map(|(key, values)| values.get(labels.get(key)?));
-        let first = |bucket: &'_ BySize<T>| -> Option<(i64, Str)> {
-            let sizes = bucket.range(at_least..);
-            let mut all = sizes.flat_map(|(size, named)| named.iter().map(move |(name, thing)| (size, name, thing)));
-            all.find(|(_, _, thing)| fits(thing)).map(|(size, name, _)| (*size, name.clone()))
-        };
         let buckets = near.chain(core::iter::once(&self.anywhere));
-        let (bucket, size, name) = buckets
-            .filter_map(|bucket| first(bucket).map(|(size, name)| (bucket, size, name)))
-            .min_by(|(_, a_size, a_name), (_, b_size, b_name)| (a_size, a_name).cmp(&(b_size, b_name)))?;
-        bucket.get(&size)?.get(&name)
+        let found = buckets.filter_map(|bucket| first(bucket, at_least, &fits));
+        found.min_by_key(|(size, name, _)| (*size, *name)).map(|(_, _, thing)| thing)
     }
 
     /// Everything that a node with these labels may reach; once for each label that tells.
@@ -84,6 +77,13 @@ impl<T> Nearby<T> {
     pub fn is_empty(&self) -> bool {
         self.by_label.is_empty() && self.anywhere.is_empty()
     }
+}
+
+/// The first thing of at least this size that `fits`, with its size and name.
+fn first<'s, T>(bucket: &'s BySize<T>, at_least: i64, fits: &impl Fn(&T) -> bool) -> Option<(i64, &'s Str, &'s Arc<T>)> {
+    let sizes = bucket.range(at_least..);
+    let mut all = sizes.flat_map(|(size, named)| named.iter().map(move |(name, thing)| (*size, name, thing)));
+    all.find(|(_, _, thing)| fits(thing))
 }
 
 fn remove<T>(bucket: &mut BySize<T>, size: i64, name: &str) {

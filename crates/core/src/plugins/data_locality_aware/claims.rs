@@ -6,6 +6,7 @@ use aisched_model::node::{Node, NodeInfo};
 use aisched_model::pod::{Pod, PodVolume};
 use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement, any_term_matches};
 use aisched_model::snapshot::Snapshot;
+use aisched_model::topology::Nearby;
 use aisched_model::volume::{Claim, StorageClass, Volume};
 use alloc::format;
 use alloc::string::String;
@@ -36,8 +37,18 @@ struct Unbound<'a> {
     selected: Option<&'a str>,
     /// A volume can be made on nodes that match these terms (none: on any).
     provision: Option<&'a [NodeSelectorTerm]>,
-    /// Volumes that are there and would do.
-    candidates: Vec<&'a Volume>,
+    /// Volumes that are there; `None` when it does not matter what is there.
+    there: Option<There<'a>>,
+}
+
+/// Volumes that could serve a claim.
+struct There<'a> {
+    claim: &'a Claim,
+    class: &'a str,
+    /// Promised to the claim.
+    own: Vec<&'a Volume>,
+    /// Of the class, and nobody's.
+    free: Option<&'a Nearby<Volume>>,
 }
 
 /// How near a claim is to a node, nearest first, each with what an explanation says after the claim's name.
@@ -194,17 +205,15 @@ impl<'a> Unbound<'a> {
         let new = Self::new_claim(claim.storage_class.as_ref(), snapshot);
         let default = || class_of(None, snapshot).map_or("", |c| &*c.name);
         let class = claim.storage_class.as_deref().unwrap_or_else(default);
-        let candidates = match new.provision {
-            Some([]) => Vec::new(), // any node will do
-            _ => snapshot.volumes.values().map(|v| &**v).filter(|v| would_do(v, claim, class)).collect(),
-        };
-        Self { selected: claim.selected_node.as_deref(), candidates, ..new }
+        let any_node_will_do = matches!(new.provision, Some([]));
+        let there = (!any_node_will_do).then(|| There::of(claim, class, snapshot));
+        Self { selected: claim.selected_node.as_deref(), there, ..new }
     }
 
     /// A claim that is not there yet, of a class by name.
     fn new_claim(class: Option<&'a Str>, snapshot: &'a Snapshot) -> Self {
         let class = class_of(class, snapshot).filter(|c| *c.provisioner != *NO_PROVISIONER);
-        Self { selected: None, provision: class.map(|c| c.allowed_topologies.as_slice()), candidates: Vec::new() }
+        Self { selected: None, provision: class.map(|c| c.allowed_topologies.as_slice()), there: None }
     }
 
     fn fits(&self, node: &Node) -> bool {
@@ -213,7 +222,21 @@ impl<'a> Unbound<'a> {
             return *selected == *node.name;
         }
         self.provision.is_some_and(|terms| terms.is_empty() || matches(terms))
-            || self.candidates.iter().any(|v| v.node_affinity.as_deref().is_none_or(matches))
+            || self.there.as_ref().is_some_and(|there| there.within_reach(node))
+    }
+}
+
+impl<'a> There<'a> {
+    fn of(claim: &'a Claim, class: &'a str, snapshot: &'a Snapshot) -> Self {
+        let own = snapshot.claimed_volumes.get(&(claim.namespace.clone(), claim.name.clone())).into_iter().flat_map(|v| v.values());
+        let own = own.map(|v| &**v).filter(|v| would_do(v, claim, class)).collect();
+        Self { claim, class, own, free: snapshot.free_volumes.get(class) }
+    }
+
+    fn within_reach(&self, node: &Node) -> bool {
+        let reaches = |v: &Volume| v.node_affinity.as_ref().is_none_or(|terms| any_term_matches(terms, &node.name, &node.labels));
+        let free = |v: &Volume| would_do(v, self.claim, self.class) && reaches(v);
+        self.own.iter().any(|v| reaches(v)) || self.free.is_some_and(|all| all.smallest(&node.labels, self.claim.requested, free).is_some())
     }
 }
 
