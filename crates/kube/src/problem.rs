@@ -63,6 +63,8 @@ impl Problem {
             401 => Self::Unauthorized(message),
             403 => Self::Forbidden(message),
             404 => Self::NotFound(message),
+            // An API server answers the path of a group that it does not serve with a list of the paths that it does: no Status, no code.
+            0 => Self::NotFound("it is not served here".into()),
             409 => Self::Conflict(message),
             429 => Self::Busy(retry_after.unwrap_or(BUSY_WAIT), message),
             500.. => Self::Server(code, message),

@@ -71,6 +71,11 @@ impl Answer {
         Self::Json(code, status(code, reason, message))
     }
     /// A list of objects.
+    /// What an API server says of a path whose group it does not serve: no Status, but the paths that there are.
+    pub(crate) fn not_served() -> Self {
+        Self::Json(404, json!({"paths": ["/apis", "/apis/apps/v1"]}))
+    }
+
     pub(crate) fn list(resource_version: &str, items: Value) -> Self {
         Self::Json(200, json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": resource_version}, "items": items}))
     }

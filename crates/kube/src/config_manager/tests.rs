@@ -141,6 +141,11 @@ async fn absent_definition_means_defaults_and_its_arrival_is_noticed() {
 }
 
 #[tokio::test]
+async fn server_that_does_not_serve_the_group_at_all_means_defaults() {
+    assert_eq!(managed(|_| Answer::not_served()).await.next().await, "synced");
+}
+
+#[tokio::test]
 async fn missing_permission_is_named_and_scheduling_goes_on() {
     let mut managed = managed(|_| Answer::status(403, "Forbidden", "no")).await;
     assert_eq!(managed.next().await, "synced");

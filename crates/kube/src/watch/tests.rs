@@ -154,8 +154,12 @@ async fn credentials_that_are_not_taken_hold_everything_back_and_are_told() {
 
 #[tokio::test]
 async fn kind_that_the_server_does_not_have_counts_as_empty() {
-    let mock = Mock::start(|_| Answer::status(404, "NotFound", "the server could not find the requested resource")).await;
-    assert_eq!(watched::<kinds::CsiNodes>(mock.client(), false).next(1).await, ["synced"]);
+    for streaming in [false, true] {
+        let mock = Mock::start(|_| Answer::status(404, "NotFound", "the server could not find the requested resource")).await;
+        assert_eq!(watched::<kinds::CsiNodes>(mock.client(), streaming).next(1).await, ["synced"]);
+        let mock = Mock::start(|_| Answer::not_served()).await;
+        assert_eq!(watched::<kinds::CsiNodes>(mock.client(), streaming).next(1).await, ["synced"]);
+    }
 }
 
 #[tokio::test]
