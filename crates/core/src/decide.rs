@@ -16,7 +16,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 
 /// How to choose between equals, and how much to explain.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +59,7 @@ pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice) -> Outco
     let nodes = &attempt.snapshot.nodes;
     let (verdicts, pre_filter, feasible) = look_at_nodes(&parts, refusal, attempt);
     score(&mut parts, nodes, &feasible);
-    let ranking = rank(&parts, nodes, &feasible, attempt, choice.salt);
+    let ranking = rank(&parts, nodes, &feasible, attempt, choice.salt, choice.report_nodes.max(1));
     let preemption = ranking.is_empty().then(|| post_filter(profile, &parts, attempt, pre_filter.as_ref(), &verdicts, choice.salt));
     let message = preemption.as_ref().map(|p| message(nodes.len(), pre_filter.as_ref(), &verdicts, &p.tail));
     let volumes = ranking.first().and_then(|best| volumes(&parts, &nodes[best.node_idx]));
@@ -243,12 +242,19 @@ struct Rank {
     total: i64,
 }
 
-/// The feasible nodes, best first: highest total, then seeded hash, then name.
-fn rank(parts: &[Part<'_>], nodes: &[Arc<NodeInfo>], feasible: &[usize], attempt: &Attempt<'_>, salt: u64) -> Vec<Rank> {
+/// The best `keep` of the feasible nodes, best first: highest total, then seeded hash, then name.
+fn rank(parts: &[Part<'_>], nodes: &[Arc<NodeInfo>], feasible: &[usize], attempt: &Attempt<'_>, salt: u64, keep: usize) -> Vec<Rank> {
     let total = |row: usize| parts.iter().map(|p| p.scores.get(row).map_or(0, |s| s * p.weight)).sum();
     let mut ranking: Vec<Rank> = feasible.iter().enumerate().map(|(row, i)| Rank { node_idx: *i, row, total: total(row) }).collect();
-    let luck = |r: &Rank| tie_hash(salt, &attempt.pod.uid, &nodes[r.node_idx].node.name);
-    ranking.sort_by_cached_key(|r| (Reverse(r.total), luck(r), nodes[r.node_idx].node.name.clone()));
+    let name = |r: &Rank| &nodes[r.node_idx].node.name;
+    let luck = |r: &Rank| tie_hash(salt, &attempt.pod.uid, name(r));
+    // Hashes are needed among equal totals alone, and the order of those that are not kept not at all.
+    let order = |a: &Rank, b: &Rank| b.total.cmp(&a.total).then_with(|| luck(a).cmp(&luck(b))).then_with(|| name(a).cmp(name(b)));
+    if keep < ranking.len() {
+        ranking.select_nth_unstable_by(keep, order);
+        ranking.truncate(keep);
+    }
+    ranking.sort_unstable_by(order);
     ranking
 }
 
@@ -334,5 +340,50 @@ impl Part<'_> {
             skipped: score.is_none_or(Score::skips),
             components: score.map(|s| s.components(node)).unwrap_or_default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Cluster, labelled, pod};
+    use crate::profile::Weight;
+    use crate::workload_profile::WorkloadProfile;
+
+    /// Names of the reported nodes of 40 nodes, of which every fourth is preferred.
+    fn ranking(salt: u64, report_nodes: usize) -> Vec<Str> {
+        let preferred = crate::fixture::with(pod("p"), |s| {
+            let in_a = aisched_model::selector::Requirement {
+                key: "zone".into(),
+                operator: aisched_model::selector::Operator::In,
+                values: alloc::vec!["a".into()],
+            };
+            let term = aisched_model::selector::NodeSelectorTerm { labels: alloc::vec![in_a], fields: Vec::new() };
+            s.node_affinity.preferred.push((1, term));
+        });
+        let zone = |i: usize| if i.is_multiple_of(4) { "a" } else { "b" };
+        let cluster = (0..40).fold(Cluster::default(), |c, i| c.node(labelled(&format!("n{i}"), [("zone", zone(i))])));
+        let workload = WorkloadProfile::resolve(&preferred, None, &cluster.config);
+        let attempt = Attempt { snapshot: &cluster.snapshot, pod: &preferred, workload: &workload, policy: None, config: &cluster.config };
+        let profile = Profile::of("s", [("NodeAffinity", Weight::Fixed(1))]);
+        let choice = Choice { salt, report_nodes, policy_source: PolicySource::Fallback };
+        decide(&profile, &attempt, choice).decision.nodes.into_iter().map(|n| n.node).collect()
+    }
+
+    #[test]
+    fn fewer_nodes_reported_are_the_first_of_all() {
+        for salt in 0..20 {
+            let all = ranking(salt, usize::MAX);
+            assert_eq!(all.len(), 40);
+            for few in [1, 3, 10, 11, 39] {
+                assert_eq!(ranking(salt, few), all[..few], "salt {salt}, {few} nodes");
+            }
+        }
+    }
+
+    #[test]
+    fn ties_fall_differently_with_another_salt() {
+        let first: alloc::collections::BTreeSet<Str> = (0..50).map(|salt| ranking(salt, 1)[0].clone()).collect();
+        assert!(first.len() > 5, "{first:?}");
     }
 }
