@@ -26,7 +26,8 @@ const WORDS: [(&str, &str); 6] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    // Asked when it runs, not when it was compiled: a build folder may have come from another checkout.
+    let folder = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     let file = folder.join("apollo.proto");
     println!("cargo:rerun-if-changed={}", file.display());
     let mut builder = tonic_prost_build::configure();
