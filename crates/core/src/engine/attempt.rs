@@ -26,8 +26,7 @@ impl Engine {
         if pod.deleting {
             self.queue.remove(&pod.uid);
             let note = format!("skip schedule deleting pod: {}", pod.full_name());
-            let event =
-                self.event(Regarding::Pod(PodRef::from(&*pod)), Some(&pod.spec.scheduler_name), "FailedScheduling", "Scheduling", note);
+            let event = self.warning(&pod, "FailedScheduling", note);
             return self.actions.push(event);
         }
         if self.obey_policy(now, &pod) {
@@ -86,13 +85,7 @@ impl Engine {
             let transition = pod.refused.is_none();
             self.actions.push(Action::SetCondition { pod: PodRef::from(pod), transition, reason, message: message.clone() });
         }
-        let event = self.event(
-            Regarding::Pod(PodRef::from(pod)),
-            Some(&pod.spec.scheduler_name),
-            "FailedScheduling",
-            "Scheduling",
-            message.to_string(),
-        );
+        let event = self.warning(pod, "FailedScheduling", message.to_string());
         self.actions.push(event);
     }
 
@@ -106,13 +99,7 @@ impl Engine {
             return;
         }
         for fault in &workload.faults {
-            let event = self.event(
-                Regarding::Pod(PodRef::from(pod)),
-                Some(&pod.spec.scheduler_name),
-                "InvalidStorageHint",
-                "Scheduling",
-                fault.to_string(),
-            );
+            let event = self.warning(pod, "InvalidStorageHint", fault.to_string());
             self.actions.push(event);
         }
     }

@@ -118,6 +118,11 @@ impl Engine {
         }
     }
 
+    /// A warning event on a pod; its own profile speaks.
+    pub(super) fn warning(&self, pod: &Pod, reason: &'static str, note: alloc::string::String) -> Action {
+        self.event(Regarding::Pod(PodRef::from(pod)), Some(&pod.spec.scheduler_name), reason, "Scheduling", note)
+    }
+
     /// A warning event; the reporter is the pod's profile, or the first.
     pub(super) fn event(
         &self,

@@ -1,6 +1,17 @@
 //! Kubernetes objects with only the fields that the scheduler reads: they parse several times faster than the full types.
 //! Leaves out what the fields mean (`convert`) and every field that nothing reads, `managedFields` above all.
 
+/// Parts of objects: structs that take the fields named and their defaults for the others, as the API spells them.
+macro_rules! parts {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, serde::Deserialize)]
+        #[serde(default, rename_all = "camelCase")]
+        #[allow(missing_docs, reason = "the fields are the API's")]
+        pub struct $name { $($(#[$attr])* pub $field: $type),* }
+    )*};
+}
+
 mod disruption;
 mod node;
 mod pod;

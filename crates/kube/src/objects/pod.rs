@@ -115,17 +115,7 @@ pub struct VolumeObject {
     pub rbd: Option<RbdSource>,
 }
 
-macro_rules! sources {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug, Default, serde::Deserialize)]
-        #[serde(default, rename_all = "camelCase")]
-        #[allow(missing_docs, reason = "the fields are the API's")]
-        pub struct $name { $($(#[$attr])* pub $field: $type),* }
-    )*};
-}
-
-sources! {
+parts! {
     /// `persistentVolumeClaim`.
     ClaimSource { claim_name: String, #[serde(deserialize_with = "nullable")] read_only: bool }
     /// `ephemeral`.

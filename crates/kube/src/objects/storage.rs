@@ -6,16 +6,6 @@ use k8s_openapi::api::core::v1::{Namespace, NodeSelector, PersistentVolume, Pers
 use k8s_openapi::api::storage::v1::{CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
-macro_rules! parts {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$attr:meta])* $field:ident: $type:ty),* $(,)? })*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug, Default, serde::Deserialize)]
-        #[serde(default, rename_all = "camelCase")]
-        #[allow(missing_docs, reason = "the fields are the API's")]
-        pub struct $name { $($(#[$attr])* pub $field: $type),* }
-    )*};
-}
-
 /// A PersistentVolumeClaim.
 #[derive(Clone, Debug, Default, kube::Resource, serde::Deserialize)]
 #[resource(inherit = PersistentVolumeClaim)]
