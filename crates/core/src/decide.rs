@@ -61,9 +61,9 @@ pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice) -> Outco
     score(&mut parts, nodes, &feasible);
     let ranking = rank(&parts, nodes, &feasible, attempt, choice.salt, choice.report_nodes.max(1));
     let preemption = ranking.is_empty().then(|| post_filter(profile, &parts, attempt, pre_filter.as_ref(), &verdicts, choice.salt));
-    let message = preemption.as_ref().map(|p| message(nodes.len(), pre_filter.as_ref(), &verdicts, &p.tail));
-    let volumes = ranking.first().and_then(|best| volumes(&parts, &nodes[best.node_idx]));
     let refusals = histogram(&verdicts);
+    let message = preemption.as_ref().map(|p| message(nodes.len(), pre_filter.as_ref(), &refusals, &p.tail));
+    let volumes = ranking.first().and_then(|best| volumes(&parts, &nodes[best.node_idx]));
     let mut refused_by: Vec<&'static str> = verdicts.iter().flatten().map(|a| a.plugin).collect();
     refused_by.extend(pre_filter.map(|a| a.plugin));
     refused_by.sort_unstable();
@@ -277,13 +277,13 @@ fn histogram(verdicts: &[Option<Against>]) -> Vec<(Cow<'static, str>, usize)> {
 }
 
 /// kube-scheduler's message for a pod that fits nowhere, word for word. `tail` is what preemption has to say.
-fn message(n_nodes: usize, pre_filter: Option<&Against>, verdicts: &[Option<Against>], tail: &str) -> String {
+fn message(n_nodes: usize, pre_filter: Option<&Against>, refusals: &[(Cow<'static, str>, usize)], tail: &str) -> String {
     if n_nodes == 0 {
         return "no nodes available to schedule pods".into();
     }
     let mut message = match pre_filter {
         Some(against) => format!("0/{n_nodes} nodes are available: {}.", against.refusal.reasons.join(", ")),
-        None => summary(n_nodes, histogram(verdicts)),
+        None => summary(n_nodes, refusals.iter().cloned()),
     };
     if !tail.is_empty() {
         message.push_str(&format!(" {tail}"));
