@@ -55,6 +55,10 @@ storage.k8s.io/csinodes: list watch
 storage.k8s.io/csidrivers: list watch
 storage.k8s.io/csistoragecapacities: list watch
 storage.k8s.io/volumeattachments: list watch
+/services: list watch
+/replicationcontrollers: list watch
+apps/replicasets: list watch
+apps/statefulsets: list watch
 policy/poddisruptionbudgets: list watch
 /pods/binding: create
 /pods/status: patch

@@ -22,8 +22,8 @@ const SAY_SO: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "The files hold what `kubectl get -o yaml` writes, or what you write by hand: Nodes and Pods, and where they matter \
-        PersistentVolumeClaims, PersistentVolumes, StorageClasses, CSINodes, CSIDrivers, CSIStorageCapacities, Namespaces, and an \
-        AIStorageConfig. Pods that have a node take up its room; the others are placed by priority, then in the order of the files. There is no policy service: pods \
+        PersistentVolumeClaims, PersistentVolumes, StorageClasses, CSINodes, CSIDrivers, CSIStorageCapacities, Namespaces, Services, \
+        ReplicationControllers, ReplicaSets, StatefulSets, and an AIStorageConfig. Pods that have a node take up its room; the others are placed by priority, then in the order of the files. There is no policy service: pods \
         are placed by what they say of themselves. The same files and seed always give the same result.\n\n\
         Examples:\n  \
         ai-storage-scheduler simulate nodes.yaml pods.yaml                 where each pod goes\n  \

@@ -6,8 +6,10 @@ use aisched_model::config::Config;
 use aisched_model::disruption::DisruptionBudget;
 use aisched_model::labels::Labels;
 use aisched_model::node::Node;
+use aisched_model::owners::OwnerId;
 use aisched_model::pod::Pod;
 use aisched_model::policy::{Policy, PolicySource};
+use aisched_model::selector::LabelSelector;
 use aisched_model::storage_facts::Fault;
 use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume, VolumePlan};
 use alloc::string::String;
@@ -56,6 +58,8 @@ pub enum Event {
     AttachmentSet(Arc<Attachment>),
     /// A volume's attachment to a node is gone.
     AttachmentGone(Str),
+    /// A service or a controller is there with this selector, or (without one) is gone or selects nothing.
+    OwnerSet(OwnerId, Option<Arc<LabelSelector>>),
     /// A namespace is there, or changed its labels.
     NamespaceSet(Str, Labels),
     /// A namespace is gone.

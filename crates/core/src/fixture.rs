@@ -11,10 +11,12 @@ use aisched_model::config::Config;
 use aisched_model::disruption::DisruptionBudget;
 use aisched_model::labels::Labels;
 use aisched_model::node::{Node, NodeInfo, PlacedPod};
+use aisched_model::owners::OwnerKind;
 use aisched_model::pod::{Pod, PodSpec, PodVolume};
 use aisched_model::policy::{Policy, PolicySource};
 use aisched_model::quantity::Quantity;
 use aisched_model::resources::{Bytes, MilliCpu};
+use aisched_model::selector::LabelSelector;
 use aisched_model::snapshot::Snapshot;
 use aisched_model::storage_facts::{self, IoDemand, NodeSize};
 use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
@@ -143,6 +145,12 @@ impl Cluster {
 
     pub(crate) fn budget(mut self, budget: DisruptionBudget) -> Self {
         self.snapshot.budgets.insert((budget.namespace.clone(), budget.name.clone()), Arc::new(budget));
+        self
+    }
+
+    /// A service or controller in `default`.
+    pub(crate) fn owner(mut self, kind: OwnerKind, name: &str, selector: LabelSelector) -> Self {
+        self.snapshot.owners.set((kind, "default".into(), name.into()), Some(Arc::new(selector)));
         self
     }
 

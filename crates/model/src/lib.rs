@@ -10,6 +10,7 @@ pub mod disruption;
 pub mod labels;
 pub mod node;
 pub mod nominated;
+pub mod owners;
 pub mod pod;
 pub mod policy;
 pub mod quantity;

@@ -3,6 +3,7 @@
 
 use crate::Str;
 use crate::labels::Labels;
+use crate::owners::OwnerKind;
 use crate::resources::{NonZeroRequest, Resources};
 use crate::selector::{LabelSelector, NodeSelectorTerm};
 use alloc::format;
@@ -51,6 +52,8 @@ pub struct RefusedCondition {
 pub struct PodSpec {
     /// `spec.schedulerName`.
     pub scheduler_name: Str,
+    /// The controller that made it (`metadata.ownerReferences`), if its selector can be known: kind, name.
+    pub controller: Option<(OwnerKind, Str)>,
     /// Labels.
     pub labels: Labels,
     /// Annotations; of a bound pod only those under `ai-storage.keti/`.

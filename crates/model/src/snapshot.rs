@@ -6,6 +6,7 @@ use crate::disruption::DisruptionBudget;
 use crate::labels::Labels;
 use crate::node::NodeInfo;
 use crate::nominated::Nominated;
+use crate::owners::Owners;
 use crate::topology::{Nearby, reach_of_requirements, reach_of_terms};
 use crate::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -47,6 +48,8 @@ pub struct Snapshot {
     pub attachments: BTreeMap<Str, Arc<Attachment>>,
     /// Volumes attached to nodes, by node.
     pub attached: BTreeMap<Str, BTreeMap<Str, Arc<Attachment>>>,
+    /// Services and controllers.
+    pub owners: Owners,
     /// Labels of namespaces.
     pub namespaces: BTreeMap<Str, Labels>,
     /// Names of the nodes whose pods use a claim, once per pod.

@@ -19,6 +19,7 @@ const MISSING: &[(&[Permission], bool)] = &[
     (&[of("", "namespaces", "watch")], true),
     (&[of("", "persistentvolumeclaims", "list"), of("", "persistentvolumeclaims", "watch")], true),
     (&[of("storage.k8s.io", "storageclasses", "list"), of("storage.k8s.io", "storageclasses", "watch")], true),
+    (&[of("apps", "replicasets", "list"), of("apps", "replicasets", "watch")], true),
     (&[of("policy", "poddisruptionbudgets", "list"), of("policy", "poddisruptionbudgets", "watch")], true),
     (&[of("events.k8s.io", "events", "create")], true),
     (&[of("ai-storage.keti", "aistorageconfigs", "list")], true),

@@ -75,6 +75,8 @@ impl Engine {
             Event::BudgetGone(namespace, name) => {
                 self.cache.objects().budgets.remove(&(namespace, name));
             }
+            // Wakes nobody, as in kube-scheduler: which pods are counted is looked up again at the next attempt.
+            Event::OwnerSet(id, selector) => self.cache.objects().owners.set(id, selector),
             Event::NamespaceSet(name, labels) => {
                 self.cache.objects().namespaces.insert(name, labels);
                 self.wake(now, &ClusterEvent::Namespace);

@@ -48,7 +48,7 @@ pub struct NodeAffinityArgs {
 /// `PodTopologySpreadArgs`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PodTopologySpreadArgs {
-    /// Constraints of pods that have none of their own. One without a selector counts the pods of the same services and owner.
+    /// Constraints of pods that have none of their own; they have no selector and count the pods of the same services and controller.
     pub default_constraints: Vec<pod::SpreadConstraint>,
     /// `defaultingType: System`: a node that lacks the label of a default constraint is scored by the others.
     pub system_defaulting: bool,

@@ -4,12 +4,14 @@
 mod affinity;
 mod disruption;
 mod node;
+mod owners;
 mod pod;
 mod requests;
 mod storage;
 
 pub use disruption::budget;
 pub use node::node;
+pub use owners::{Owner, replica_set, replication_controller, service, stateful_set};
 pub use pod::pod;
 pub use storage::{attachment, claim, class, csi_driver, csi_node, namespace, storage_capacity, volume};
 

@@ -2,6 +2,7 @@
 //! Leaves out the request formula (`requests`) and affinity (`affinity`).
 
 use super::affinity::Context;
+use super::owners::controller;
 use super::{Converted, annotations, labels, requests};
 use crate::intern::Interner;
 use crate::objects::{ConditionObject, ContainerObject, PodObject, VolumeObject};
@@ -60,6 +61,7 @@ fn spec(object: &PodObject, bound: bool, interner: &mut Interner, faults: &mut V
     let images = images(object, interner);
     PodSpec {
         scheduler_name: interner.str(spec.scheduler_name.as_deref().unwrap_or("default-scheduler")),
+        controller: controller(meta.owner_references.as_ref(), interner),
         labels: labels(meta.labels.as_ref(), interner),
         annotations: annotations(meta.annotations.as_ref(), if bound { ANNOTATION_PREFIX } else { "" }, interner),
         priority: spec.priority.unwrap_or(0),

@@ -1,7 +1,7 @@
 //! Defaults that an API server fills in when it stores an object, for objects that never met one.
 //! Only those that bear on placement; harmless for objects that have them already.
 
-use crate::objects::{ClaimObject, ContainerObject, NodeObject, PodObject, StorageCapacityObject};
+use crate::objects::{ClaimObject, ContainerObject, NodeObject, PodObject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// Namespace, UID, requests from limits, host ports of the host network.
@@ -42,11 +42,7 @@ pub(super) fn claim(claim: &mut ClaimObject) {
 }
 
 /// Namespace and UID.
-pub(super) fn storage_capacity(capacity: &mut StorageCapacityObject) {
-    namespaced(&mut capacity.metadata);
-}
-
-fn namespaced(meta: &mut ObjectMeta) {
+pub(super) fn namespaced(meta: &mut ObjectMeta) {
     let namespace = meta.namespace.get_or_insert_with(|| "default".into()).clone();
     let name = meta.name.clone().unwrap_or_default();
     meta.uid.get_or_insert_with(|| format!("{namespace}/{name}"));

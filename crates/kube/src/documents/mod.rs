@@ -9,7 +9,7 @@ use crate::crd::AIStorageConfig;
 use crate::intern::Interner;
 use crate::objects::{
     AttachmentObject, ClaimObject, CsiDriverObject, CsiNodeObject, NamespaceObject, NodeObject, PersistentVolumeObject, PodObject,
-    StorageCapacityObject, StorageClassObject,
+    ReplicaSetObject, ReplicationControllerObject, ServiceObject, StatefulSetObject, StorageCapacityObject, StorageClassObject,
 };
 use aisched_core::event::Event;
 use aisched_model::Str;
@@ -47,6 +47,8 @@ pub enum Object {
     Attachment(Arc<Attachment>),
     /// A namespace: name, labels.
     Namespace(Str, Labels),
+    /// A service or a controller, with the pods that it selects.
+    Owner(convert::Owner),
     /// The scheduler's configuration, as it is written; see [`crate::crd::to_config`].
     Config(Box<AIStorageConfig>),
     /// An object of a kind that does not bear on placement: kind, name.
@@ -68,6 +70,7 @@ impl Object {
             Self::Capacity(capacity) => Event::CapacitySet(capacity),
             Self::Attachment(attachment) => Event::AttachmentSet(attachment),
             Self::Namespace(name, labels) => Event::NamespaceSet(name, labels),
+            Self::Owner((id, selector)) => Event::OwnerSet(id, selector),
             Self::Config(_) | Self::Ignored(..) => return None,
         })
     }
@@ -185,14 +188,35 @@ impl Reader<'_> {
                 self.read::<CsiDriverObject, _>(tree, kind, name, |_| (), convert::csi_driver, |c| Object::CsiDriver(Arc::new(c.value)));
             }
             ("CSIStorageCapacity", "storage.k8s.io") => {
-                let (namespaced, convert) = (defaults::storage_capacity, convert::storage_capacity);
-                self.read::<StorageCapacityObject, _>(tree, kind, name, namespaced, convert, |c| Object::Capacity(Arc::new(c.value)));
+                let namespaced = |o: &mut StorageCapacityObject| defaults::namespaced(&mut o.metadata);
+                self.read(tree, kind, name, namespaced, convert::storage_capacity, |c| Object::Capacity(Arc::new(c.value)));
             }
             ("VolumeAttachment", "storage.k8s.io") => {
                 self.read::<AttachmentObject, _>(tree, kind, name, |_| (), convert::attachment, |c| Object::Attachment(Arc::new(c.value)));
             }
             ("Namespace", "") => {
                 self.read::<NamespaceObject, _>(tree, kind, name, |_| (), convert::namespace, |c| Object::Namespace(c.value.0, c.value.1));
+            }
+            ("Service", "") => {
+                self.read::<ServiceObject, _>(tree, kind, name, |o| defaults::namespaced(&mut o.metadata), convert::service, owner);
+            }
+            ("ReplicationController", "") => {
+                let (namespaced, convert) =
+                    (|o: &mut ReplicationControllerObject| defaults::namespaced(&mut o.metadata), convert::replication_controller);
+                self.read(tree, kind, name, namespaced, convert, owner);
+            }
+            ("ReplicaSet", "apps") => {
+                self.read::<ReplicaSetObject, _>(tree, kind, name, |o| defaults::namespaced(&mut o.metadata), convert::replica_set, owner);
+            }
+            ("StatefulSet", "apps") => {
+                self.read::<StatefulSetObject, _>(
+                    tree,
+                    kind,
+                    name,
+                    |o| defaults::namespaced(&mut o.metadata),
+                    convert::stateful_set,
+                    owner,
+                );
             }
             ("AIStorageConfig", "ai-storage.keti") => self.config(tree, name),
             _ => self.objects.push(Object::Ignored(kind.into(), name.into())),
@@ -267,12 +291,17 @@ impl Reader<'_> {
     }
 }
 
+fn owner(owner: Converted<convert::Owner>) -> Object {
+    Object::Owner(owner.value)
+}
+
 /// The API group of `apiVersion`; objects of a typed list leave it out.
 fn group<'a>(tree: &'a Tree, kind: &str) -> &'a str {
     match (tree.text("apiVersion").map(|v| v.rsplit_once('/')), kind) {
         (Some(Some((group, _))), _) => group,
         (Some(None), _) => "",
         (None, "StorageClass" | "CSINode" | "CSIDriver" | "CSIStorageCapacity" | "VolumeAttachment") => "storage.k8s.io",
+        (None, "ReplicaSet" | "StatefulSet") => "apps",
         (None, "AIStorageConfig") => "ai-storage.keti",
         (None, _) => "",
     }

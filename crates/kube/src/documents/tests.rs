@@ -41,7 +41,15 @@ fn every_kind_is_read_and_others_are_ignored() {
 ---
 {kind: Pod, apiVersion: other.io/v1, metadata: {name: x}}
 ---
-{kind: Service, apiVersion: v1, metadata: {name: svc}}
+{kind: Deployment, apiVersion: apps/v1, metadata: {name: d}}
+---
+{kind: Service, apiVersion: v1, metadata: {name: o}, spec: {selector: {app: web}}}
+---
+{kind: ReplicationController, apiVersion: v1, metadata: {name: o}, spec: {selector: {app: web}}}
+---
+{kind: ReplicaSet, apiVersion: apps/v1, metadata: {name: o}, spec: {selector: {matchLabels: {app: web}}}}
+---
+{kind: StatefulSet, apiVersion: apps/v1, metadata: {name: o}, spec: {selector: {matchLabels: {app: web}}}}
 ";
     let objects = parse_documents(text, "f.yaml").unwrap();
     let kinds: Vec<&str> = objects
@@ -57,13 +65,15 @@ fn every_kind_is_read_and_others_are_ignored() {
             Object::Capacity(_) => "room",
             Object::Attachment(_) => "attachment",
             Object::Namespace(..) => "namespace",
+            Object::Owner(((_, namespace, _), selector)) if &**namespace == "default" && selector.is_some() => "owner",
+            Object::Owner(_) => "owner of none",
             Object::Config(_) => "config",
             Object::Ignored(..) => "ignored",
         })
         .collect();
     let storage = ["claim", "volume", "class", "csinode", "driver", "room", "attachment"];
-    assert_eq!(kinds, [&["node", "pod"][..], &storage[..], &["namespace", "config", "ignored", "ignored"][..]].concat());
-    assert_eq!(objects.into_iter().filter_map(Object::into_event).count(), 10);
+    assert_eq!(kinds, [&["node", "pod"][..], &storage[..], &["namespace", "config", "ignored", "ignored"][..], &["owner"; 4]].concat());
+    assert_eq!(objects.into_iter().filter_map(Object::into_event).count(), 14);
 }
 
 #[test]

@@ -14,11 +14,13 @@ macro_rules! parts {
 
 mod disruption;
 mod node;
+mod owners;
 mod pod;
 mod storage;
 
 pub use disruption::{BudgetObject, BudgetSpec, BudgetStatus};
 pub use node::{NodeImage, NodeObject, NodeSpecObject, NodeStatusObject};
+pub use owners::{ReplicaSetObject, ReplicationControllerObject, SelectingSpec, ServiceObject, StatefulSetObject};
 pub use pod::{
     ConditionObject, ContainerObject, ContainerStatusObject, Named, PodObject, PodSpecObject, PodStatusObject, PortObject, ResourcesObject,
     VolumeObject,

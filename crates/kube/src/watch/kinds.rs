@@ -6,10 +6,11 @@ use crate::convert::{self, Converted};
 use crate::intern::Interner;
 use crate::objects::{
     AttachmentObject, BudgetObject, ClaimObject, CsiDriverObject, CsiNodeObject, NamespaceObject, NodeObject, PersistentVolumeObject,
-    PodObject, StorageCapacityObject, StorageClassObject,
+    PodObject, ReplicaSetObject, ReplicationControllerObject, ServiceObject, StatefulSetObject, StorageCapacityObject, StorageClassObject,
 };
 use aisched_core::event::{Event, PodRef};
 use aisched_model::Str;
+use aisched_model::owners::OwnerKind;
 use aisched_model::storage_facts::Fault;
 use kube::Resource;
 use serde::de::DeserializeOwned;
@@ -89,10 +90,26 @@ kinds! {
         set: convert::budget => |c: Converted<_>| Event::BudgetSet(Arc::new(c.value)), gone: |id: Id| Event::BudgetGone(id.namespace, id.name);
     Namespaces: NamespaceObject, "namespaces" in "",
         set: convert::namespace => |c: Converted<(Str, _)>| Event::NamespaceSet(c.value.0, c.value.1), gone: |id: Id| Event::NamespaceGone(id.name);
+    Services: ServiceObject, "services" in "",
+        set: convert::service => owner, gone: |id| owner_gone(OwnerKind::Service, id);
+    ReplicationControllers: ReplicationControllerObject, "replicationcontrollers" in "",
+        set: convert::replication_controller => owner, gone: |id| owner_gone(OwnerKind::ReplicationController, id);
+    ReplicaSets: ReplicaSetObject, "replicasets" in "apps",
+        set: convert::replica_set => owner, gone: |id| owner_gone(OwnerKind::ReplicaSet, id);
+    StatefulSets: StatefulSetObject, "statefulsets" in "apps",
+        set: convert::stateful_set => owner, gone: |id| owner_gone(OwnerKind::StatefulSet, id);
+}
+
+fn owner(owner: Converted<convert::Owner>) -> Event {
+    Event::OwnerSet(owner.value.0, owner.value.1)
+}
+
+fn owner_gone(kind: OwnerKind, id: Id) -> Event {
+    Event::OwnerSet((kind, id.namespace, id.name), None)
 }
 
 /// The plurals of all kinds, for the gate.
-pub(super) const NAMES: [&str; 11] = [
+pub(super) const NAMES: [&str; 15] = [
     Nodes::NAME.plural,
     Pods::NAME.plural,
     Claims::NAME.plural,
@@ -104,4 +121,8 @@ pub(super) const NAMES: [&str; 11] = [
     Attachments::NAME.plural,
     Budgets::NAME.plural,
     Namespaces::NAME.plural,
+    Services::NAME.plural,
+    ReplicationControllers::NAME.plural,
+    ReplicaSets::NAME.plural,
+    StatefulSets::NAME.plural,
 ];

@@ -34,7 +34,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// What [`Gate::new`] has to await for [`watch`].
-pub const AWAITED: [&str; 11] = kinds::NAMES;
+pub const AWAITED: [&str; 15] = kinds::NAMES;
 
 /// How to watch.
 #[derive(Clone, Debug)]
@@ -77,7 +77,11 @@ pub fn watch(client: Client, events: UnboundedSender<Event>, health: Health, gat
     tasks.spawn(watch_kind::<kinds::StorageCapacities>(context.clone()));
     tasks.spawn(watch_kind::<kinds::Attachments>(context.clone()));
     tasks.spawn(watch_kind::<kinds::Budgets>(context.clone()));
-    tasks.spawn(watch_kind::<kinds::Namespaces>(context));
+    tasks.spawn(watch_kind::<kinds::Namespaces>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::Services>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::ReplicationControllers>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::ReplicaSets>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::StatefulSets>(context));
     tasks
 }
 

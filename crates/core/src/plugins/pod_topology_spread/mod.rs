@@ -1,5 +1,5 @@
 //! Spreads pods over topology domains: hard constraints refuse nodes (`hard`), soft ones score them (`soft`).
-//! Leaves out selectors of default constraints: they come from the pod's services and owner, which the snapshot does not hold.
+//! Leaves out where the selectors of default constraints come from: `aisched_model::owners`.
 
 mod hard;
 mod soft;
@@ -30,13 +30,22 @@ pub struct PodTopologySpread {
 }
 
 impl PodTopologySpread {
-    /// The pod's own constraints, or else the default ones.
-    fn constraints<'a>(&'a self, pod: &'a Pod, hard: bool) -> Vec<Constraint<'a>> {
-        let (own, default) = (&pod.spec.spread, &self.args.default_constraints);
-        let all = if own.is_empty() { default } else { own };
-        // A default constraint without a selector would take the selectors of the pod's services and owner; none known, none applies.
-        let applies = |c: &&SpreadConstraint| c.hard == hard && (!own.is_empty() || c.selector.is_some());
-        all.iter().filter(applies).map(|c| Constraint::of(c, &pod.spec.labels)).collect()
+    /// The pod's own constraints, or else the default ones, which have no selector yet.
+    fn listed<'a>(&'a self, pod: &'a Pod, hard: bool) -> Vec<Constraint<'a>> {
+        let own = &pod.spec.spread;
+        let all = if own.is_empty() { &self.args.default_constraints } else { own };
+        all.iter().filter(|c| c.hard == hard).map(|c| Constraint::of(c, &pod.spec.labels)).collect()
+    }
+
+    /// The constraints that apply. A default one counts the pods of the same services and controller; without any, it does not apply.
+    fn constraints<'a>(&'a self, attempt: &Attempt<'a>, hard: bool) -> Vec<Constraint<'a>> {
+        let mut constraints = self.listed(attempt.pod, hard);
+        if attempt.pod.spec.spread.is_empty() && !constraints.is_empty() {
+            let kin = attempt.snapshot.owners.selector_of(attempt.pod);
+            constraints.retain(|_| !kin.0.is_empty());
+            constraints.iter_mut().for_each(|c| c.selector = Some(Cow::Owned(kin.clone())));
+        }
+        constraints
     }
 }
 
@@ -47,7 +56,7 @@ impl Plugin for PodTopologySpread {
 
     fn prepare<'a>(&'a self, attempt: &Attempt<'a>) -> Prepared<'a> {
         let mut prepared = Prepared::default();
-        let (hard, soft) = (self.constraints(attempt.pod, true), self.constraints(attempt.pod, false));
+        let (hard, soft) = (self.constraints(attempt, true), self.constraints(attempt, false));
         if !hard.is_empty() {
             prepared = Prepared::filter(hard::Hard::count(hard, attempt));
         }
@@ -59,9 +68,15 @@ impl Plugin for PodTopologySpread {
     }
 
     fn helps(&self, pod: &Pod, event: &ClusterEvent<'_>) -> bool {
-        let constraints = self.constraints(pod, true);
-        let counted = |other: &Pod| other.namespace == pod.namespace && constraints.iter().any(|c| c.matches(&other.spec.labels));
-        let flips = |old: &Pod, new: &Pod| constraints.iter().any(|c| c.matches(&old.spec.labels) != c.matches(&new.spec.labels));
+        let constraints = self.listed(pod, true);
+        // Whom a default constraint counts is not known here: it may be any pod of the namespace.
+        let (own, any) = (!pod.spec.spread.is_empty(), !constraints.is_empty());
+        let matches = |labels: &Labels| if own { constraints.iter().any(|c| c.matches(labels)) } else { any };
+        let counted = |other: &Pod| other.namespace == pod.namespace && matches(&other.spec.labels);
+        let flips = |old: &Pod, new: &Pod| match own {
+            true => constraints.iter().any(|c| c.matches(&old.spec.labels) != c.matches(&new.spec.labels)),
+            false => any && old.spec.labels != new.spec.labels,
+        };
         match event {
             ClusterEvent::PodPlaced(other) | ClusterEvent::PodRemoved(other) => counted(other),
             // A pod whose deletion begins is no longer counted; kube-scheduler waits for it to be gone.

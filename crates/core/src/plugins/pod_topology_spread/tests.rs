@@ -7,6 +7,7 @@ use crate::framework::{ClusterEvent, Plugin};
 use crate::plugins::args::PodTopologySpreadArgs;
 use crate::plugins::fixture_domains::{cluster, hard, labelled_pod, node_of, scores, selector, soft, verdicts};
 use aisched_model::labels::Labels;
+use aisched_model::owners::OwnerKind;
 use aisched_model::pod::{Pod, SpreadConstraint, Toleration, TolerationOperator};
 use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement};
 use alloc::vec;
@@ -272,34 +273,75 @@ fn inclusion_policies_hold_for_scores() {
     ]);
 }
 
+/// The plugin with these default constraints.
+fn defaults<const N: usize>(constraints: [SpreadConstraint; N], system_defaulting: bool) -> PodTopologySpread {
+    PodTopologySpread { args: PodTopologySpreadArgs { default_constraints: constraints.into(), system_defaulting } }
+}
+
+/// The nodes, and a service of the pods labelled `app=web`.
+fn served(nodes: &str) -> Cluster {
+    cluster(nodes).owner(OwnerKind::Service, "web", selector("app=web").unwrap())
+}
+
 #[test]
 fn default_constraints_serve_pods_without_their_own() {
-    let list = |constraints: Vec<SpreadConstraint>, system_defaulting| PodTopologySpread {
-        args: PodTopologySpreadArgs { default_constraints: constraints, system_defaulting },
-    };
     let bare = labelled_pod("p", "app=web");
-    let zones = cluster("a zone=a | 3*app=web; b zone=b | app=web; c");
-    let hard_default = list(vec![hard("zone", 1, "app=web")], false);
-    assert_eq!(verdicts(&hard_default, &zones, &bare), "a- b+ cx");
-    assert_eq!(verdicts(&hard_default, &zones, &spread([soft("zone", 1, "app=web")])), "skipped", "own constraints, all soft");
-    assert_eq!(verdicts(&list(vec![hard("zone", 1, "none")], false), &zones, &bare), "skipped", "no selector known");
-    assert_eq!(scores(&plugin(), &zones, &bare), "skipped", "kube-scheduler's own defaults, no selector known");
-    let soft_default = |system| list(vec![soft("zone", 5, "app=web")], system);
-    assert_eq!(scores(&soft_default(false), &zones, &bare), "a:62 b:100 c:0", "raw 3 ln 4 + 4 = 8, 5; c is left out");
+    let zones = "a zone=a | 3*app=web; b zone=b | app=web; c";
+    let hard_default = defaults([hard("zone", 1, "none")], false);
+    assert_eq!(verdicts(&hard_default, &served(zones), &bare), "a- b+ cx");
+    assert_eq!(verdicts(&hard_default, &served(zones), &spread([soft("zone", 1, "app=web")])), "skipped", "own constraints, all soft");
+    let soft_default = |system| defaults([soft("zone", 5, "none")], system);
+    assert_eq!(scores(&soft_default(false), &served(zones), &bare), "a:62 b:100 c:0", "raw 3 ln 4 + 4 = 8, 5; c is left out");
     // Under system defaulting a missing label is a domain of its own: ln 5, raw 9, 6 and 0.
-    assert_eq!(scores(&soft_default(true), &zones, &bare), "a:0 b:33 c:100");
+    assert_eq!(scores(&soft_default(true), &served(zones), &bare), "a:0 b:33 c:100");
+}
+
+#[test]
+fn default_constraints_count_pods_of_the_same_services_and_controller() {
+    let made_by = |kind| with(labelled_pod("p", "app=x"), |s| s.controller = Some((kind, "web".into())));
+    let zones = |owner| cluster("a zone=a | 3*app=web; b zone=b | app=web; c zone=c").owner(owner, "web", selector("app=web").unwrap());
+    for (what, pod, owner, expected) in [
+        ("service", labelled_pod("p", "app=web"), OwnerKind::Service, "a- b- c+"),
+        ("service of other pods", labelled_pod("p", "app=x"), OwnerKind::Service, "skipped"),
+        ("service of another namespace", labelled_pod("p", "other/app=web"), OwnerKind::Service, "skipped"),
+        ("controller", made_by(OwnerKind::ReplicaSet), OwnerKind::ReplicaSet, "a- b+ c+"),
+        ("controller of another kind", made_by(OwnerKind::StatefulSet), OwnerKind::ReplicaSet, "skipped"),
+        ("no controller", labelled_pod("p", "app=web"), OwnerKind::ReplicaSet, "skipped"),
+    ] {
+        assert_eq!(verdicts(&defaults([hard("zone", 1, "none")], false), &zones(owner), &pod), expected, "{what}");
+    }
+    let named = |key| SpreadConstraint { match_label_keys: vec![key], ..hard("zone", 1, "none") };
+    let hashed = labelled_pod("p", "app=web,hash=1");
+    assert_eq!(verdicts(&defaults([named("hash".into())], false), &zones(OwnerKind::Service), &hashed), "a- b- c+", "keys do not narrow");
 }
 
 #[test]
 fn system_defaults_score_zones_and_hosts() {
-    let mut plugin = plugin();
+    let plugin = plugin();
     let keys: Vec<(&str, i32)> = plugin.args.default_constraints.iter().map(|c| (&*c.topology_key, c.max_skew)).collect();
     assert_eq!(keys, [(HOSTNAME, 3), ("topology.kubernetes.io/zone", 5)]);
-    plugin.args.default_constraints.iter_mut().for_each(|c| c.selector = selector("app=web"));
-    let zones = cluster(
-        "a topology.kubernetes.io/zone=a | 10*app=web; b topology.kubernetes.io/zone=b | 20*app=web; c topology.kubernetes.io/zone=c",
-    );
-    assert_eq!(scores(&plugin, &zones, &labelled_pod("p", "app=web")), "a:55 b:11 c:100");
+    let zones =
+        "a topology.kubernetes.io/zone=a | 10*app=web; b topology.kubernetes.io/zone=b | 20*app=web; c topology.kubernetes.io/zone=c";
+    assert_eq!(scores(&plugin, &served(zones), &labelled_pod("p", "app=web")), "a:55 b:11 c:100");
+    assert_eq!(scores(&plugin, &cluster(zones), &labelled_pod("p", "app=web")), "skipped", "no service, no controller");
+}
+
+#[test]
+fn default_constraints_wait_for_any_pod_of_the_namespace() {
+    let plugin = defaults([hard("zone", 1, "none")], false);
+    let (waiting, other) = (labelled_pod("p", "app=web"), labelled_pod("o", "app=x"));
+    let relabelled = labelled_pod("o", "app=y");
+    for (event, expected) in [
+        (ClusterEvent::PodPlaced(&other), true),
+        (ClusterEvent::PodRemoved(&labelled_pod("o", "other/app=web")), false),
+        (ClusterEvent::PodChanged { old: &other, new: &relabelled }, true),
+        (ClusterEvent::PodChanged { old: &other, new: &other }, false),
+        (ClusterEvent::NodeAdded(&node_of("n zone=a")), true),
+        (ClusterEvent::NodeAdded(&node_of("n")), false),
+    ] {
+        assert_eq!(plugin.helps(&waiting, &event), expected, "{event:?}");
+    }
+    assert!(!defaults([soft("zone", 1, "none")], false).helps(&waiting, &ClusterEvent::PodPlaced(&other)), "refuses nothing");
 }
 
 #[test]
