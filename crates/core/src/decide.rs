@@ -1,10 +1,11 @@
 //! Finds a node for a pod: prepare, filter, score, choose, and say why.
 //! Leaves out queueing, binding and the cache; has no state, so that the same attempt always gives the same decision.
 
+use crate::consult::{EXTENDER, Heard};
 use crate::decision::{Decision, NodeReport, PluginScore, PolicyView, ReasonView};
 use crate::framework::{Attempt, Plugin, Prepared, Refusal, RefusalCode, Score};
 use crate::preemption::{Against, Judge, Nominate, Preemption, Trial, preempt, rivals};
-use crate::profile::{Active, Points, Profile};
+use crate::profile::{Active, MILLI, Points, Profile};
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
 use aisched_model::policy::PolicySource;
@@ -19,13 +20,15 @@ use alloc::vec::Vec;
 
 /// How to choose between equals, and how much to explain.
 #[derive(Clone, Copy, Debug)]
-pub struct Choice {
+pub struct Choice<'a> {
     /// Breaks ties between nodes of equal total; another salt, another order.
     pub salt: u64,
     /// Nodes to report on; `usize::MAX` for all.
     pub report_nodes: usize,
     /// Where the policy came from.
     pub policy_source: PolicySource,
+    /// What extenders have said.
+    pub heard: Heard<'a>,
 }
 
 /// What `decide` found.
@@ -53,14 +56,15 @@ struct Part<'a> {
 
 /// Decides where the attempt's pod goes.
 #[must_use]
-pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice) -> Outcome {
-    let active = profile.active(attempt.config, attempt.policy);
+pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice<'_>) -> Outcome {
+    let mut active = profile.active(attempt.config, attempt.policy);
+    active.extend(choice.heard.told.map(|told| Active { plugin: told, weight: MILLI, points: Points::ALL }));
     let (mut parts, refusal) = prepare(&active, attempt);
     let nodes = &attempt.snapshot.nodes;
-    let (verdicts, pre_filter, feasible) = look_at_nodes(&parts, refusal, attempt);
+    let (verdicts, pre_filter, feasible) = look_at_nodes(&parts, refusal, attempt, false);
     score(&mut parts, nodes, &feasible);
     let ranking = rank(&parts, nodes, &feasible, attempt, choice.salt, choice.report_nodes.max(1));
-    let preemption = ranking.is_empty().then(|| post_filter(profile, &parts, attempt, pre_filter.as_ref(), &verdicts, choice.salt));
+    let preemption = ranking.is_empty().then(|| post_filter(profile, &parts, attempt, pre_filter.as_ref(), &verdicts, choice));
     let refusals = histogram(&verdicts);
     let message = preemption.as_ref().map(|p| message(nodes.len(), pre_filter.as_ref(), &refusals, &p.tail));
     let volumes = ranking.first().and_then(|best| volumes(&parts, &nodes[best.node_idx]));
@@ -86,23 +90,33 @@ pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice) -> Outco
     Outcome { decision, refused_by, volumes, nominate: preemption.map_or(Nominate::Keep, |p| p.nominate) }
 }
 
+/// Names of the nodes that pass every filter: what extenders are asked about. The pod's nominated node alone if it passes, unless `all`.
+#[must_use]
+pub fn feasible(profile: &Profile, attempt: &Attempt<'_>, all: bool) -> Vec<Str> {
+    let active = profile.active(attempt.config, attempt.policy);
+    let (parts, refusal) = prepare(&active, attempt);
+    let (_, _, feasible) = look_at_nodes(&parts, refusal, attempt, all);
+    feasible.into_iter().map(|i| attempt.snapshot.nodes[i].node.name.clone()).collect()
+}
+
 /// What the plugins have to have done about the pod's volumes on this node.
 fn volumes(parts: &[Part<'_>], node: &NodeInfo) -> Option<VolumePlan> {
     parts.iter().filter_map(|part| part.prepared.filter.as_deref()).find_map(|filter| filter.volumes(node))
 }
 
-/// Judges the nodes. The one that the pod is nominated to is looked at first, and if it will do no other is.
+/// Judges the nodes. The one that the pod is nominated to is looked at first, and if it will do no other is, unless `all` are wanted.
 fn look_at_nodes(
     parts: &[Part<'_>],
     refusal: Option<Against>,
     attempt: &Attempt<'_>,
+    all: bool,
 ) -> (Vec<Option<Against>>, Option<Against>, Vec<usize>) {
     let snapshot = attempt.snapshot;
     if let Some(against) = refusal {
         return (snapshot.nodes.iter().map(|_| Some(against.share())).collect(), Some(against), Vec::new());
     }
     let nominated = snapshot.nominated.node_of(&attempt.pod.uid).and_then(|node| snapshot.node_idx(node));
-    if let Some(idx) = nominated.filter(|idx| tried(parts, attempt, *idx).is_none()) {
+    if let Some(idx) = nominated.filter(|idx| !all && tried(parts, attempt, *idx).is_none()) {
         return (snapshot.nodes.iter().map(|_| None).collect(), None, vec![idx]);
     }
     let verdicts = filter(parts, attempt);
@@ -131,7 +145,7 @@ fn post_filter(
     attempt: &Attempt<'_>,
     pre_filter: Option<&Against>,
     verdicts: &[Option<Against>],
-    salt: u64,
+    choice: Choice<'_>,
 ) -> Preemption {
     match profile.preempts().filter(|_| !verdicts.is_empty()) {
         None => Preemption { tail: String::new(), nominate: Nominate::Clear },
@@ -140,7 +154,11 @@ fn post_filter(
         Some(_) if pre_filter.is_some_and(|a| a.refusal.code == RefusalCode::Unresolvable) => {
             Preemption { tail: "not found".into(), nominate: Nominate::Keep }
         }
-        Some(args) => preempt(args, attempt, &judges(parts), verdicts, salt),
+        Some(args) => {
+            let mut judges = judges(parts);
+            judges.retain(|judge| judge.plugin.name() != EXTENDER); // what they make of pods that leave is asked by a verb of its own
+            preempt(args, attempt, &judges, verdicts, choice)
+        }
     }
 }
 
@@ -366,7 +384,7 @@ mod tests {
         let workload = WorkloadProfile::resolve(&preferred, None, &cluster.config);
         let attempt = Attempt { snapshot: &cluster.snapshot, pod: &preferred, workload: &workload, policy: None, config: &cluster.config };
         let profile = Profile::of("s", [("NodeAffinity", Weight::Fixed(1))]);
-        let choice = Choice { salt, report_nodes, policy_source: PolicySource::Fallback };
+        let choice = Choice { salt, report_nodes, policy_source: PolicySource::Fallback, heard: Heard::default() };
         decide(&profile, &attempt, choice).decision.nodes.into_iter().map(|n| n.node).collect()
     }
 

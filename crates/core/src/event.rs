@@ -1,6 +1,7 @@
 //! What goes into the engine (events) and what comes out of it (actions).
 //! Adapters translate both to the world; the engine knows neither network nor clock.
 
+use crate::consult::{Answer, Question};
 use aisched_model::Str;
 use aisched_model::config::Config;
 use aisched_model::disruption::DisruptionBudget;
@@ -79,6 +80,8 @@ pub enum Event {
         /// How it ended.
         outcome: BindOutcome,
     },
+    /// Extenders answered the question of an [`Action::Consult`].
+    Consulted(Answer),
     /// A disruption budget is there, or changed.
     BudgetSet(Arc<DisruptionBudget>),
     /// A disruption budget is gone: namespace, name.
@@ -150,7 +153,11 @@ pub enum Action {
         node: Str,
         /// What has to be done about its volumes first.
         volumes: Option<Arc<VolumePlan>>,
+        /// Whether an extender binds it.
+        by_extender: bool,
     },
+    /// Ask extenders about a pod; the answer comes as [`Event::Consulted`], whatever happens.
+    Consult(Question),
     /// Record an event on a pod or a node.
     RecordEvent(ApiEvent),
     /// Write the `PodScheduled` condition of a pod: status False.

@@ -1,6 +1,7 @@
 //! The one door for tests of decisions: small clusters from a few words, decided by named plugins.
 //! Test code only; whatever a test does not mention has a default that no plugin minds.
 
+use crate::consult::Heard;
 use crate::decide::{Choice, Outcome, decide};
 use crate::decision::{Decision, NodeReport};
 use crate::framework::{Attempt, Plugin};
@@ -222,7 +223,7 @@ impl Cluster {
         let workload = WorkloadProfile::resolve(pod, policy.map(|p| (p, PolicySource::Success)), &self.config);
         let attempt = Attempt { snapshot: &self.snapshot, pod, workload: &workload, policy, config: &self.config };
         let policy_source = if policy.is_some() { PolicySource::Success } else { PolicySource::Fallback };
-        decide(profile, &attempt, Choice { salt: 0, report_nodes: usize::MAX, policy_source })
+        decide(profile, &attempt, Choice { salt: 0, report_nodes: usize::MAX, policy_source, heard: Heard::default() })
     }
 }
 

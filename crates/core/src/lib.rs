@@ -6,6 +6,7 @@
 extern crate alloc;
 
 pub mod cache;
+pub mod consult;
 pub mod decide;
 pub mod decision;
 pub mod engine;

@@ -278,6 +278,14 @@ impl Queue {
         Some(waiting.pod.clone())
     }
 
+    /// Makes a popped pod ready again that was parked in the middle of its attempt.
+    pub fn resume(&mut self, uid: &str) {
+        if let Some(waiting) = self.pods.get_mut(uid) {
+            waiting.attempts = waiting.attempts.saturating_sub(1);
+        }
+        self.activate(uid);
+    }
+
     /// Puts a popped pod back that no node would take.
     pub fn refused(&mut self, now: Millis, uid: &str, refused_by: Vec<&'static str>) {
         let flush = now.saturating_add(self.options.max_unschedulable_ms);

@@ -178,7 +178,7 @@ impl Simulation {
     /// Does what the API server and its clients would do, at once and without failing.
     fn carry_out(&mut self, action: Action) {
         match action {
-            Action::Bind { pod, node, volumes } => {
+            Action::Bind { pod, node, volumes, .. } => {
                 volumes.iter().for_each(|plan| self.bind_volumes(plan));
                 self.bind(pod, &node);
             }
@@ -199,7 +199,7 @@ impl Simulation {
                 self.change(&pod.uid, |pod| pod.nominated_node = Some(node).filter(|node| !node.is_empty()));
             }
             Action::Preempt { pod, node, victims, reporter: _ } => self.preempt(pod, &node, victims),
-            Action::ForgetPolicy(_) | Action::ReportResult(_) | Action::PolicyResolved { .. } => {}
+            Action::ForgetPolicy(_) | Action::ReportResult(_) | Action::PolicyResolved { .. } | Action::Consult(_) => {}
         }
     }
 

@@ -20,7 +20,7 @@ impl Edges {
             Action::FetchPolicy(pod) => self.policies.request(request(&pod)),
             Action::ForgetPolicy(uid) => self.policies.forget(&uid),
             Action::ReportResult(report) => self.policies.report(result(report)),
-            Action::Bind { pod, node, volumes } => {
+            Action::Bind { pod, node, volumes, .. } => {
                 self.status.forget(&pod);
                 let events = self.event_sender.clone();
                 match volumes {
@@ -28,6 +28,7 @@ impl Edges {
                     Some(plan) => self.volumes.spawn(pod, node, plan, self.binder.clone(), events),
                 }
             }
+            Action::Consult(_) => {} // never yielded: a configuration with extenders is refused
             Action::RecordEvent(event) => self.recorder.record(event),
             Action::SetCondition { pod, transition, reason, message } => {
                 self.status.write(Refused { pod, transition, reason, message });

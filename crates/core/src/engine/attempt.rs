@@ -2,9 +2,11 @@
 //! Leaves out finding the node itself: that is `decide`.
 
 use super::{Binding, Engine};
+use crate::consult::Heard;
 use crate::decide::{Choice, Outcome, decide};
 use crate::event::{Action, ApiEvent, Millis, PodRef, Regarding, ResultReport};
 use crate::framework::Attempt;
+use crate::profile::Profile;
 use crate::queue::Waiting;
 use crate::workload_profile::WorkloadProfile;
 use aisched_model::Str;
@@ -32,7 +34,10 @@ impl Engine {
         if self.obey_policy(now, &pod) {
             return;
         }
-        let Some(decided) = self.queue.get(&pod.uid).and_then(|w| self.decide_for(w, self.options.report_nodes)) else { return };
+        let Some(consult) = self.hear(now, &pod) else { return };
+        let heard = consult.heard(self, &pod);
+        let Some(decided) = self.queue.get(&pod.uid).and_then(|w| self.decide_for(w, self.options.report_nodes, heard)) else { return };
+        let Some(consult) = self.ask_more(&pod, consult, &decided.outcome) else { return };
         self.n_decisions += 1;
         self.report_hints(&pod, &decided.workload);
         let decision = Arc::new(decided.outcome.decision);
@@ -44,6 +49,7 @@ impl Engine {
                 self.refuse(&pod, decision.message.clone().unwrap_or_default());
                 self.nominate(now, &pod, decided.outcome.nominate);
                 self.queue.refused(now, &pod.uid, decided.outcome.refused_by);
+                self.refused_by_extenders(now, &pod, &consult);
                 self.ask_again(&pod.uid);
                 self.report_failure(now, &pod.uid, decision.message.as_deref().unwrap_or_default());
             }
@@ -51,15 +57,22 @@ impl Engine {
     }
 
     /// Decides for a waiting pod on the cluster as it is; changes nothing.
-    pub(super) fn decide_for(&self, waiting: &Waiting, report_nodes: usize) -> Option<Decided> {
+    pub(super) fn decide_for(&self, waiting: &Waiting, report_nodes: usize, heard: Heard<'_>) -> Option<Decided> {
+        let salt = self.options.seed.wrapping_add(self.n_decisions);
+        let choice = Choice { salt, report_nodes, policy_source: waiting.policy_source, heard };
+        let (outcome, workload) = self.attempt(waiting, |profile, attempt| decide(profile, attempt, choice))?;
+        Some(Decided { outcome, workload })
+    }
+
+    /// Looks at the cluster as it is on behalf of a waiting pod; gives with it what the pod was taken to be.
+    pub(super) fn attempt<T>(&self, waiting: &Waiting, look: impl FnOnce(&Profile, &Attempt<'_>) -> T) -> Option<(T, WorkloadProfile)> {
         let pod = &*waiting.pod;
         let profile = self.profile_of(&pod.spec.scheduler_name)?;
         let policy = waiting.policy.as_deref();
         let workload = WorkloadProfile::resolve(pod, policy.map(|p| (p, waiting.policy_source)), &self.config);
         let attempt = Attempt { snapshot: self.cache.snapshot(), pod: &waiting.judged, workload: &workload, policy, config: &self.config };
-        let salt = self.options.seed.wrapping_add(self.n_decisions);
-        let outcome = decide(profile, &attempt, Choice { salt, report_nodes, policy_source: waiting.policy_source });
-        Some(Decided { outcome, workload })
+        let seen = look(profile, &attempt);
+        Some((seen, workload))
     }
 
     fn assume(&mut self, now: Millis, pod: &Arc<Pod>, node: &Str, workload: &WorkloadProfile, volumes: Option<VolumePlan>) {
@@ -70,8 +83,9 @@ impl Engine {
             self.cache.assume_volumes(&pod.uid, node, plan);
         }
         let volumes = volumes.map(Arc::new);
-        self.binding.insert(pod.uid.clone(), Binding { waiting, node: node.clone(), volumes: volumes.clone() });
-        self.actions.push(Action::Bind { pod: PodRef::from(&**pod), node: node.clone(), volumes });
+        let by_extender = self.binds_by_extender(pod);
+        self.binding.insert(pod.uid.clone(), Binding { waiting, node: node.clone(), volumes: volumes.clone(), by_extender });
+        self.actions.push(Action::Bind { pod: PodRef::from(&**pod), node: node.clone(), volumes, by_extender });
     }
 
     /// Says in an event and in the pod's condition that it was refused.
@@ -125,11 +139,16 @@ impl Engine {
         if self.cache.is_placed(&pod.uid) {
             return self.actions.push(Action::ForgetPolicy(pod.uid.clone())); // the watch says that it is bound after all
         }
-        self.complain(&pod, "SchedulerError", format!("{doing}: {error}"));
-        self.clear_nomination(now, &pod);
         self.queue.restore(binding.waiting);
+        self.fail(now, &pod, format!("{doing}{error}"));
+    }
+
+    /// An error ends the attempt of a pod in flight: it is tried again when its backoff ends.
+    pub(super) fn fail(&mut self, now: Millis, pod: &Pod, error: String) {
+        self.complain(pod, "SchedulerError", error.clone());
+        self.clear_nomination(now, pod);
         self.queue.failed(now, &pod.uid);
-        self.report_failure(now, &pod.uid, error);
+        self.report_failure(now, &pod.uid, &error);
     }
 
     /// Reports to the policy service, once per answer, that the attempt it served has failed.

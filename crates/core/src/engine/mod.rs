@@ -2,11 +2,14 @@
 //! Knows neither threads nor network; whoever drives it (the binary, the simulator) carries the actions out.
 
 mod attempt;
+mod consult;
 mod objects;
 mod policy;
 mod preempt;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_consult;
 #[cfg(test)]
 mod tests_policy;
 #[cfg(test)]
@@ -18,6 +21,7 @@ mod tests_volumes;
 mod waiting;
 
 use crate::cache::Cache;
+use crate::consult::{Extender, Heard};
 use crate::decision::Decision;
 use crate::event::{Action, BindOutcome, Event, Millis, PodRef};
 use crate::framework::ClusterEvent;
@@ -32,6 +36,7 @@ use aisched_model::volume::VolumePlan;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use consult::Consult;
 
 /// What does not change while the engine runs.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +68,11 @@ pub struct Engine {
     provisioning: Provisioning,
     /// Pods that were decided and whose bind has not ended.
     binding: BTreeMap<Str, Binding>,
+    extenders: Vec<Extender>,
+    /// Pods that extenders are asked about.
+    consults: BTreeMap<Str, Consult>,
+    /// Questions so far.
+    n_questions: u64,
     /// Faults of nodes that were reported: (node, key, value).
     reported: BTreeSet<(Str, Str, Str)>,
     /// Decisions so far; salts the order among equals.
@@ -76,6 +86,7 @@ struct Binding {
     waiting: Waiting,
     node: Str,
     volumes: Option<Arc<VolumePlan>>,
+    by_extender: bool,
 }
 
 impl Binding {
@@ -98,6 +109,9 @@ impl Engine {
             records: Records::new(options.records),
             provisioning: Provisioning::default(),
             binding: BTreeMap::new(),
+            extenders: Vec::new(),
+            consults: BTreeMap::new(),
+            n_questions: 0,
             reported: BTreeSet::new(),
             n_decisions: 0,
             synced: false,
@@ -114,6 +128,7 @@ impl Engine {
             Event::Configured(config) => self.configured(now, config),
             Event::PolicyAnswered(answer) => self.policy_answered(now, answer),
             Event::BindEnded { pod, node: _, outcome } => self.bind_ended(now, &pod, outcome),
+            Event::Consulted(answer) => self.consulted(answer),
             Event::PreemptEnded { pod, failed } => self.preempt_ended(now, &pod, &failed),
             object => self.object_changed(now, object),
         }
@@ -197,7 +212,7 @@ impl Engine {
     #[must_use]
     pub fn explain(&self, namespace: &str, name: &str) -> Option<Decision> {
         let waiting = self.queue.iter().find(|w| *w.pod.namespace == *namespace && *w.pod.name == *name)?;
-        let mut decision = self.decide_for(waiting, usize::MAX)?.outcome.decision;
+        let mut decision = self.decide_for(waiting, usize::MAX, Heard::default())?.outcome.decision;
         if let Some(reason) = self.queue.gated(&waiting.pod.uid).or(waiting.held.as_deref()) {
             decision.node = None;
             decision.message = Some(reason.into());
@@ -232,12 +247,13 @@ impl Engine {
                 self.give_up(now, &pod.uid);
                 self.actions.push(Action::ForgetPolicy(pod.uid.clone()));
             }
-            BindOutcome::Failed(error) => self.bind_failed(now, binding, "running Bind plugin \"DefaultBinder\"", &error),
+            BindOutcome::Failed(error) if binding.by_extender => self.bind_failed(now, binding, "", &error),
+            BindOutcome::Failed(error) => self.bind_failed(now, binding, "running Bind plugin \"DefaultBinder\": ", &error),
             BindOutcome::NoVolumes(error) => {
                 for class in binding.classes_provisioned() {
                     self.provisioning.failed(self.cache.objects(), now, &binding.node, class);
                 }
-                self.bind_failed(now, binding, "running PreBind plugin \"VolumeBinding\"", &error);
+                self.bind_failed(now, binding, "running PreBind plugin \"VolumeBinding\": ", &error);
             }
         }
     }

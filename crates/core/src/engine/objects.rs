@@ -90,6 +90,7 @@ impl Engine {
             | Event::Configured(_)
             | Event::PolicyAnswered(_)
             | Event::BindEnded { .. }
+            | Event::Consulted(_)
             | Event::PreemptEnded { .. } => {}
         }
     }
@@ -152,6 +153,7 @@ impl Engine {
         if self.queue.remove(&pod.uid).is_some() {
             self.actions.push(Action::ForgetPolicy(pod.uid.clone()));
         }
+        self.consults.remove(&pod.uid);
         self.nomination_served(now, &pod.uid, node);
         let io = self.io_of(pod);
         match self.cache.set_pod(pod.clone(), node, io) {
@@ -173,6 +175,7 @@ impl Engine {
         if self.queue.remove(&pod.uid).is_some() {
             self.actions.push(Action::ForgetPolicy(pod.uid.clone()));
         }
+        self.consults.remove(&pod.uid);
         if self.binding.remove(&pod.uid).is_some() {
             self.take_back_volumes(now, &pod.uid);
         }
@@ -192,6 +195,7 @@ impl Engine {
 
     /// Requeues every refused pod that one of the plugins that refused it says the event can help.
     pub(super) fn wake(&mut self, now: Millis, event: &ClusterEvent<'_>) {
+        self.stir();
         let helped: Vec<Str> = self.queue.unschedulable().filter(|w| self.helps(w, event)).map(|w| w.pod.uid.clone()).collect();
         for uid in helped {
             self.requeue(now, &uid);

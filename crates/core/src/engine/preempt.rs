@@ -15,7 +15,7 @@ impl Engine {
     /// Does what a decision on a refused pod says of its nomination. The pod has to be in flight: it must not wake itself.
     pub(super) fn nominate(&mut self, now: Millis, pod: &Arc<Pod>, nominate: Nominate) {
         match nominate {
-            Nominate::Keep => {}
+            Nominate::Keep | Nominate::Ask(_) => {} // what is asked comes to nothing before the answer
             Nominate::Clear => self.clear_nomination(now, pod),
             Nominate::On(candidate) => self.preempt(now, pod, &candidate),
         }

@@ -2,6 +2,7 @@
 //! Leaves out what single plugins decide: their own files test that.
 
 use super::{Engine, EngineOptions};
+use crate::consult::{About, Question};
 use crate::event::{Action, BindOutcome, Event, Millis, PodRef, PolicyAnswer};
 use crate::fixture::{hinted, node, pod, requesting, with};
 use crate::profile::{Profile, Weight};
@@ -84,12 +85,14 @@ fn describe(action: &Action) -> Option<String> {
         Action::FetchPolicy(pod) => format!("ask {}", pod.name),
         Action::ForgetPolicy(_) | Action::Decided(_) => return None,
         Action::ReportResult(r) => format!("report {} {} {}ms", r.request_id, r.success, r.duration_ms),
-        Action::Bind { pod, node, volumes: None } => format!("bind {} {node}", pod.name),
-        Action::Bind { pod, node, volumes: Some(plan) } => {
+        Action::Bind { pod, node, volumes: _, by_extender: true } => format!("extender binds {} {node}", pod.name),
+        Action::Bind { pod, node, volumes: None, .. } => format!("bind {} {node}", pod.name),
+        Action::Bind { pod, node, volumes: Some(plan), .. } => {
             let bind = plan.bind.iter().map(|(claim, volume)| format!(" {}={}", claim.name, volume.name));
             let provision = plan.provision.iter().map(|claim| format!(" {}+", claim.name));
             format!("bind {} {node}{}", pod.name, bind.chain(provision).collect::<String>())
         }
+        Action::Consult(q) => consult(q),
         Action::RecordEvent(e) => format!("event {}: {}", e.reason, e.note),
         Action::SetCondition { pod, transition, reason, .. } => format!("condition {} {reason} {transition}", pod.name),
         Action::Nominate { pod, node } => format!("nominate {} {node}", pod.name),
@@ -99,6 +102,16 @@ fn describe(action: &Action) -> Option<String> {
         }
         Action::PolicyResolved { pod, source } => format!("policy {} {}", pod.name, source.as_str()),
     })
+}
+
+fn consult(question: &Question) -> String {
+    match &question.about {
+        About::Nodes(nodes) => format!("consult {} on {}", question.pod.name, nodes.join(" ")),
+        About::Victims(proposals) => {
+            let proposals: Vec<String> = proposals.iter().map(|p| format!("{}: {}", p.node, p.victims.uids.join(" "))).collect();
+            format!("consult {} on victims {}", question.pod.name, proposals.join(", "))
+        }
+    }
 }
 
 pub(super) fn cordoned(name: &str) -> Node {

@@ -2,6 +2,7 @@
 //! Leaves out deciding (`attempt`) and what the watches say of others (`objects`).
 
 use super::Engine;
+use crate::consult::EXTENDER;
 use crate::event::{Action, Millis, PodRef, PolicyAnswer};
 use crate::framework::ClusterEvent;
 use crate::queue::Waiting;
@@ -55,7 +56,9 @@ impl Engine {
         if waiting.refused_by.is_empty() {
             return matches!(event, ClusterEvent::NodeAdded(_));
         }
-        waiting.refused_by.iter().any(|name| profile.plugin(name).is_some_and(|plugin| plugin.helps(&waiting.judged, event)))
+        // What changes an extender's mind nobody knows, so anything may.
+        let by_extender = waiting.refused_by.contains(&EXTENDER);
+        by_extender || waiting.refused_by.iter().any(|name| profile.plugin(name).is_some_and(|plugin| plugin.helps(&waiting.judged, event)))
     }
 
     /// Lets a refused pod try again as soon as its backoff allows.

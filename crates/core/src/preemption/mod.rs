@@ -12,6 +12,8 @@ mod victims;
 
 pub use victims::Candidate;
 
+use crate::consult::{Advice, VictimsTold};
+use crate::decide::Choice;
 use crate::framework::{Attempt, ClusterEvent, Plugin, Prepared, Refusal, RefusalCode};
 use crate::plugins::args::DefaultPreemptionArgs;
 use aisched_model::pod::{Pod, PreemptionPolicy};
@@ -65,6 +67,8 @@ pub enum Nominate {
     Clear,
     /// The pod is nominated to this node, and its victims are to leave.
     On(Candidate),
+    /// Extenders have to be asked which of these may be taken.
+    Ask(Vec<Candidate>),
 }
 
 /// Reason given for nodes on which no pod's leaving would change anything.
@@ -76,17 +80,13 @@ pub(crate) fn preempt(
     attempt: &Attempt<'_>,
     judges: &[Judge<'_>],
     verdicts: &[Option<Against>],
-    salt: u64,
+    choice: Choice<'_>,
 ) -> Preemption {
     if let Some(reason) = ineligible(attempt, verdicts) {
         return Preemption { tail: format!("preemption: {reason}"), nominate: Nominate::Keep };
     }
-    match search(args, attempt, judges, verdicts, salt) {
-        Ok(candidate) => {
-            let (node, n) = (&candidate.node, candidate.victims.len());
-            let tail = format!("preemption: found a potential placement for pod on node {node}, preempting {n} victims");
-            Preemption { tail, nominate: Nominate::On(candidate) }
-        }
+    match search(args, attempt, judges, verdicts, choice) {
+        Ok(candidates) => choose(candidates, attempt, choice),
         Err(refusals) => {
             let mut counts: BTreeMap<Cow<'static, str>, usize> = BTreeMap::new();
             for reason in refusals.iter().flat_map(|r| &r.reasons) {
@@ -99,6 +99,26 @@ pub(crate) fn preempt(
             Preemption { tail, nominate: Nominate::Clear }
         }
     }
+}
+
+/// Takes the best of the candidates that the extenders leave.
+fn choose(candidates: Vec<Candidate>, attempt: &Attempt<'_>, choice: Choice<'_>) -> Preemption {
+    let candidates = match choice.heard.advice {
+        Advice::None => candidates,
+        Advice::Ask => return Preemption { tail: String::new(), nominate: Nominate::Ask(candidates) },
+        Advice::Told(VictimsTold { said: Err(error), .. }) => {
+            return Preemption { tail: format!("preemption: {error}"), nominate: Nominate::Keep };
+        }
+        Advice::Told(VictimsTold { said: Ok(said), .. }) => {
+            candidates.into_iter().filter_map(|c| c.with(said.get(&c.node)?, attempt.snapshot)).collect()
+        }
+    };
+    let Some(candidate) = choice::best(candidates, choice.salt, &attempt.pod.uid) else {
+        return Preemption { tail: "preemption: no candidate node for preemption".into(), nominate: Nominate::Keep };
+    };
+    let (node, n) = (&candidate.node, candidate.victims.len());
+    let tail = format!("preemption: found a potential placement for pod on node {node}, preempting {n} victims");
+    Preemption { tail, nominate: Nominate::On(candidate) }
 }
 
 /// Why the pod may not preempt anyone now.
@@ -121,22 +141,27 @@ fn code(verdict: &Option<Against>) -> Option<RefusalCode> {
 }
 
 /// Tries the nodes that were refused for something that pods' leaving could change, from a place that differs between attempts, until
-/// there are enough candidates; the refusals of those that were tried when there is none.
+/// there are enough candidates; the refusals of those that were tried when there is none. Where extenders were asked about candidates,
+/// these alone are tried again.
 fn search(
     args: DefaultPreemptionArgs,
     attempt: &Attempt<'_>,
     judges: &[Judge<'_>],
     verdicts: &[Option<Against>],
-    salt: u64,
-) -> Result<Candidate, Vec<Refusal>> {
-    let hopeful: Vec<usize> = (0..verdicts.len()).filter(|i| code(&verdicts[*i]) == Some(RefusalCode::Unschedulable)).collect();
+    choice: Choice<'_>,
+) -> Result<Vec<Candidate>, Vec<Refusal>> {
+    let mut hopeful: Vec<usize> = (0..verdicts.len()).filter(|i| code(&verdicts[*i]) == Some(RefusalCode::Unschedulable)).collect();
+    let mut wanted = n_candidates(args, hopeful.len());
+    if let Advice::Told(told) = choice.heard.advice {
+        hopeful.retain(|i| told.asked.contains(&attempt.snapshot.nodes[*i].node.name));
+        wanted = hopeful.len();
+    }
     if !attempt.snapshot.has_below(attempt.pod.spec.priority) {
         return Err(hopeful.iter().map(|_| victims::none()).collect()); // so for each of them, without looking
     }
-    let wanted = n_candidates(args, hopeful.len());
     let mut trial = Trial::new(attempt, judges);
     let (mut candidates, mut refusals) = (Vec::new(), Vec::new());
-    let start = usize::try_from(salt % (hopeful.len().max(1) as u64)).unwrap_or(0);
+    let start = usize::try_from(choice.salt % (hopeful.len().max(1) as u64)).unwrap_or(0);
     for idx in hopeful[start..].iter().chain(&hopeful[..start]) {
         trial.enter(*idx);
         match victims::select(&mut trial, attempt) {
@@ -147,7 +172,7 @@ fn search(
             break;
         }
     }
-    choice::best(candidates, salt, &attempt.pod.uid).ok_or(refusals)
+    if candidates.is_empty() { Err(refusals) } else { Ok(candidates) }
 }
 
 /// How many candidates are enough: 10 % of the nodes, but at least 100. Example: of 5000 nodes 500, of 500 nodes 100, of 50 all.

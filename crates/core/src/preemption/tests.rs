@@ -52,6 +52,7 @@ fn cordoned(name: &str) -> Node {
 fn preempted(cluster: &Cluster, pod: &Pod) -> String {
     let outcome = cluster.outcome(&profile(), pod);
     match (outcome.decision.node, outcome.nominate) {
+        (None, Nominate::Ask(_)) => "ask".into(),
         (Some(node), _) => format!("fits {node}"),
         (None, Nominate::Keep) => "keep".into(),
         (None, Nominate::Clear) => "clear".into(),

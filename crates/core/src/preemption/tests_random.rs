@@ -91,6 +91,7 @@ fn victims_are_enough_and_not_one_too_many() {
                     assert!(!fits(&cluster, name, &pod, |p| p.spec.priority >= 3), "seed {seed}: {name} was overlooked");
                 }
             }
+            Nominate::Ask(_) => panic!("nobody to ask"),
             Nominate::Keep => assert!(outcome.decision.node.is_some(), "seed {seed}"),
         }
     }

@@ -3,6 +3,7 @@
 
 use super::locality::loss;
 use super::trial::Trial;
+use crate::consult::Victims;
 use crate::framework::{Attempt, Refusal};
 use aisched_model::Str;
 use aisched_model::node::PlacedPod;
@@ -24,6 +25,16 @@ pub struct Candidate {
     pub n_violations: usize,
     /// How much data locality is lost with them.
     pub(super) loss: usize,
+}
+
+impl Candidate {
+    /// The same node with the victims that extenders name, those that have left it meanwhile excepted; `None` when none is left.
+    pub(super) fn with(&self, said: &Victims, snapshot: &Snapshot) -> Option<Self> {
+        let pods = &snapshot.nodes[snapshot.node_idx(&self.node)?].pods;
+        let named = |placed: &&PlacedPod| said.uids.contains(&placed.pod.uid);
+        let victims: Vec<Arc<Pod>> = pods.iter().filter(named).map(|placed| placed.pod.clone()).collect();
+        (!victims.is_empty()).then(|| Self { node: self.node.clone(), victims, n_violations: said.n_violations, loss: self.loss })
+    }
 }
 
 /// Finds the victims on the node that the trial is at; a refusal when none would help.
