@@ -11,6 +11,7 @@ pub mod decide;
 pub mod decision;
 pub mod engine;
 pub mod event;
+pub mod features;
 #[cfg(test)]
 mod fixture;
 pub mod framework;

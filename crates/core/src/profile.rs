@@ -3,7 +3,7 @@
 
 use crate::framework::{Plugin, Prepared};
 use crate::plugins;
-use crate::plugins::args::DefaultPreemptionArgs;
+use crate::plugins::args::{DefaultPreemptionArgs, PluginArgs};
 use aisched_model::Str;
 use aisched_model::config::{AI_PLUGINS, Config};
 use aisched_model::pod::Pod;
@@ -111,9 +111,15 @@ impl Profile {
     /// kube-scheduler's default plugins and the AI storage plugins, under one scheduler name.
     #[must_use]
     pub fn ai_storage(scheduler_name: impl Into<Str>) -> Self {
+        Self::ai_storage_with(scheduler_name, &PluginArgs::default())
+    }
+
+    /// The same with arguments.
+    #[must_use]
+    pub fn ai_storage_with(scheduler_name: impl Into<Str>, args: &PluginArgs) -> Self {
         let default = DEFAULT_PLUGINS.iter().map(|(name, weight)| (*name, Weight::Fixed(*weight)));
         let ai = AI_PLUGINS.iter().map(|name| (*name, Weight::Configured));
-        Self::of(scheduler_name, default.chain(ai))
+        Self::with(scheduler_name, default.chain(ai).filter_map(|(name, weight)| Some((plugins::create_with(name, args)?, weight))))
     }
 
     /// A profile of the named plugins; names that this build has no plugin for are left out.

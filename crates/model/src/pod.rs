@@ -287,7 +287,7 @@ impl PodSpec {
 }
 
 impl Toleration {
-    /// Whether `taint` is tolerated. Lt and Gt count only when `comparison_operators` (a feature gate, off by default) is on.
+    /// Whether `taint` is tolerated. Lt and Gt count only when `comparison_operators` (the gate TaintTolerationComparisonOperators) is on.
     #[must_use]
     pub fn tolerates(&self, taint: &crate::node::Taint, comparison_operators: bool) -> bool {
         self.effect.is_none_or(|e| e == taint.effect)
@@ -302,5 +302,12 @@ impl Toleration {
 }
 
 fn compare(taint: &str, own: &str) -> Option<(i64, i64)> {
-    Some((taint.parse().ok()?, own.parse().ok()?))
+    Some((canonical(taint)?, canonical(own)?))
+}
+
+/// An integer as people write it: `+5`, `007` and `-0` are none.
+fn canonical(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let plain = text == "0" || digits.starts_with(|c: char| ('1'..='9').contains(&c));
+    plain.then(|| text.parse().ok()).flatten()
 }

@@ -3,6 +3,8 @@
 
 use crate::files;
 use crate::flags::RunArgs;
+use aisched_core::features::Features;
+use aisched_core::plugins::args::PluginArgs;
 use aisched_core::profile::Profile;
 use aisched_core::queue::QueueOptions;
 use aisched_kube::client::ClientOptions;
@@ -18,15 +20,14 @@ pub(super) struct Setup {
 
 impl Setup {
     pub(super) fn of(args: &RunArgs) -> Result<Self> {
-        for gate in &args.feature_gates {
-            tracing::warn!("--feature-gates {gate} has no effect: no feature of this version is behind a gate of that name");
-        }
+        let features = features(&args.feature_gates)?;
         let mut client = ClientOptions { kubeconfig: args.kubeconfig.clone(), master: args.master.clone() };
         let Some(path) = &args.config else {
-            let profiles = vec![Profile::ai_storage(args.scheduler_name.as_str())];
+            let plugin_args = PluginArgs { features, ..PluginArgs::default() };
+            let profiles = vec![Profile::ai_storage_with(args.scheduler_name.as_str(), &plugin_args)];
             return Ok(Self { profiles, queue: QueueOptions::default(), client });
         };
-        let config = match scheduler_config::load(&files::read(path)?, &path.display().to_string()) {
+        let mut config = match scheduler_config::load(&files::read(path)?, &path.display().to_string()) {
             Ok(config) => config,
             Err(faults) => {
                 let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -34,6 +35,9 @@ impl Setup {
             }
         };
         warn(&config);
+        for profile in &mut config.profiles {
+            profile.args.features = features;
+        }
         client.kubeconfig = client.kubeconfig.or(config.client_connection.kubeconfig);
         Ok(Self { profiles: config.profiles.iter().map(|p| p.to_profile()).collect(), queue: config.queue, client })
     }
@@ -42,6 +46,16 @@ impl Setup {
     pub(super) fn reporter(&self) -> &str {
         self.profiles.first().map_or("", |p| &p.scheduler_name)
     }
+}
+
+/// What the gates are set to; says which of them change nothing.
+fn features(words: &[String]) -> Result<Features> {
+    let read = Features::read(words.iter().map(String::as_str));
+    let (features, idle) = read.map_err(|fault| anyhow::anyhow!("--feature-gates: {fault}"))?;
+    if !idle.is_empty() {
+        tracing::warn!("--feature-gates: nothing depends here on {}", idle.join(", "));
+    }
+    Ok(features)
 }
 
 /// Says what of the configuration is not acted on.

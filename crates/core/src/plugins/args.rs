@@ -1,6 +1,7 @@
 //! Arguments of the plugins that take any, with kube-scheduler's defaults (`pluginConfig` of a KubeSchedulerConfiguration).
 //! Leaves out reading and refusing them: whoever builds a profile from a file does that.
 
+use crate::features::Features;
 use aisched_model::Str;
 use aisched_model::pod;
 use alloc::vec;
@@ -18,6 +19,8 @@ pub struct PluginArgs {
     pub node_resources_fit: NodeResourcesFitArgs,
     pub pod_topology_spread: PodTopologySpreadArgs,
     pub volume_binding: VolumeBindingArgs,
+    /// Feature gates, the same for every plugin.
+    pub features: Features,
 }
 
 /// `NodeResourcesFitArgs`.

@@ -2,6 +2,7 @@
 //! Leaves out which volumes a claim will get: a claim without one counts as a volume of its own.
 
 use super::claims::{claim_not_found, not_owned, refers_to_claim};
+use crate::features::Features;
 use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal};
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
@@ -15,7 +16,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// kube-scheduler's plugin of the same name.
-pub(crate) struct NodeVolumeLimits;
+#[derive(Default)]
+pub(crate) struct NodeVolumeLimits {
+    /// Whether a driver that has to be there can refuse nodes.
+    pub(super) features: Features,
+}
 
 /// In-tree plugins whose volumes are a driver's today, wherever drivers are registered at all.
 const MIGRATED: [(&str, &str); 5] = [
@@ -49,7 +54,8 @@ impl Plugin for NodeVolumeLimits {
                 return Prepared::refuse(Refusal::unresolvable(reason));
             }
         }
-        Prepared::filter(Limits { snapshot, new: attached(pod, snapshot) })
+        let drivers_needed = self.features.volume_limit_scaling;
+        Prepared::filter(Limits { snapshot, new: attached(pod, snapshot), drivers_needed })
     }
 
     fn helps(&self, pod: &Pod, event: &ClusterEvent<'_>) -> bool {
@@ -143,6 +149,8 @@ struct Limits<'a> {
     snapshot: &'a Snapshot,
     /// The pod's volumes, each once.
     new: Vec<Attached<'a>>,
+    /// Whether a driver may say that it has to be on the node.
+    drivers_needed: bool,
 }
 
 /// Why a node is out.
@@ -156,7 +164,7 @@ impl Limits<'_> {
         let csi_node = self.snapshot.csi_nodes.get(&node.node.name);
         let new: Vec<&Attached<'_>> = self.new.iter().filter(|v| !v.migrated || csi_node.is_some()).collect();
         let on_node = |driver: &str| csi_node.and_then(|n| n.drivers.iter().find(|d| *d.name == *driver));
-        let needed = |driver: &str| self.snapshot.csi_drivers.get(driver).is_some_and(|d| d.needed_on_node);
+        let needed = |driver: &str| self.drivers_needed && self.snapshot.csi_drivers.get(driver).is_some_and(|d| d.needed_on_node);
         if let Some(missing) = new.iter().find(|v| needed(v.driver) && on_node(v.driver).is_none()) {
             return Some(Excess::NoDriver(missing.driver));
         }

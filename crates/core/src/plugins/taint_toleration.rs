@@ -1,6 +1,7 @@
 //! Refuses nodes with hard taints that the pod does not tolerate, and avoids soft ones.
 //! Leaves out cordoned nodes (`node_unschedulable`) and evicting pods that run already.
 
+use crate::features::Features;
 use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal, Score, default_normalize};
 use aisched_model::node::{NodeInfo, Taint};
 use aisched_model::pod::{Pod, TaintEffect, Toleration};
@@ -9,10 +10,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// kube-scheduler's plugin of the same name.
-pub(crate) struct TaintToleration;
-
-/// Whether `Lt` and `Gt` count: the gate TaintTolerationComparisonOperators is alpha and off in 1.37.
-pub(super) const COMPARISON_OPERATORS: bool = false;
+#[derive(Default)]
+pub(crate) struct TaintToleration {
+    /// Whether tolerations may compare numbers.
+    pub(super) features: Features,
+}
 
 impl Plugin for TaintToleration {
     fn name(&self) -> &'static str {
@@ -22,11 +24,13 @@ impl Plugin for TaintToleration {
     fn prepare<'a>(&'a self, attempt: &Attempt<'a>) -> Prepared<'a> {
         let tolerations = attempt.pod.spec.tolerations.as_slice();
         let soft = tolerations.iter().filter(|t| t.effect.is_none_or(|e| e == TaintEffect::PreferNoSchedule)).collect();
-        Prepared::filter(Hard { tolerations }).and_score(Soft { tolerations: soft })
+        let compare = self.features.taint_toleration_comparison_operators;
+        Prepared::filter(Hard { tolerations, compare }).and_score(Soft { tolerations: soft, compare })
     }
 
     fn helps(&self, pod: &Pod, event: &ClusterEvent<'_>) -> bool {
-        let tolerated = |taints| first_untolerated(taints, &pod.spec.tolerations).is_none();
+        let compare = self.features.taint_toleration_comparison_operators;
+        let tolerated = |taints| first_untolerated(taints, &pod.spec.tolerations, compare).is_none();
         match event {
             ClusterEvent::NodeAdded(node) => tolerated(&node.taints),
             ClusterEvent::NodeChanged { old, new } => !tolerated(&old.taints) && tolerated(&new.taints),
@@ -39,6 +43,7 @@ impl Plugin for TaintToleration {
 
 struct Hard<'a> {
     tolerations: &'a [Toleration],
+    compare: bool,
 }
 
 impl Filter for Hard<'_> {
@@ -47,32 +52,33 @@ impl Filter for Hard<'_> {
     }
 
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
-        first_untolerated(&node.node.taints, self.tolerations)?;
+        first_untolerated(&node.node.taints, self.tolerations, self.compare)?;
         Some(Refusal::unresolvable("node(s) had untolerated taint(s)"))
     }
 
     fn detail(&self, node: &NodeInfo) -> Option<String> {
-        let taint = first_untolerated(&node.node.taints, self.tolerations)?;
+        let taint = first_untolerated(&node.node.taints, self.tolerations, self.compare)?;
         let value = if taint.value.is_empty() { String::new() } else { format!("={}", taint.value) };
         Some(format!("taint {}{value}:{:?} is not tolerated", taint.key, taint.effect))
     }
 }
 
 /// The first taint that keeps the pod away.
-fn first_untolerated<'a>(taints: &'a [Taint], tolerations: &[Toleration]) -> Option<&'a Taint> {
+fn first_untolerated<'a>(taints: &'a [Taint], tolerations: &[Toleration], compare: bool) -> Option<&'a Taint> {
     let is_hard = |taint: &&Taint| matches!(taint.effect, TaintEffect::NoSchedule | TaintEffect::NoExecute);
-    taints.iter().filter(is_hard).find(|taint| !tolerations.iter().any(|t| t.tolerates(taint, COMPARISON_OPERATORS)))
+    taints.iter().filter(is_hard).find(|taint| !tolerations.iter().any(|t| t.tolerates(taint, compare)))
 }
 
 struct Soft<'a> {
     tolerations: Vec<&'a Toleration>,
+    compare: bool,
 }
 
 impl Score for Soft<'_> {
     /// Counts soft taints that are not tolerated: the fewer, the better.
     fn raw(&self, node: &NodeInfo) -> i64 {
         let soft = node.node.taints.iter().filter(|taint| taint.effect == TaintEffect::PreferNoSchedule);
-        soft.map(|taint| i64::from(!self.tolerations.iter().any(|t| t.tolerates(taint, COMPARISON_OPERATORS)))).sum()
+        soft.map(|taint| i64::from(!self.tolerations.iter().any(|t| t.tolerates(taint, self.compare)))).sum()
     }
 
     fn normalize(&self, scores: &mut [i64]) {
@@ -87,6 +93,7 @@ mod tests {
     use TaintEffect::{NoExecute, NoSchedule, PreferNoSchedule};
     use aisched_model::node::Node;
     use aisched_model::pod::TolerationOperator::{self, Equal, Exists, Gt, Lt};
+    use alloc::boxed::Box;
 
     type TaintRow = (&'static str, &'static str, TaintEffect);
     type TolerationRow = (&'static str, TolerationOperator, &'static str, Option<TaintEffect>);
@@ -123,6 +130,36 @@ mod tests {
         ] {
             let against = Cluster::of([tainted("n", taints)]).decide(&["TaintToleration"], &tolerant(tolerations)).against("n");
             assert_eq!(against, if fits { "" } else { "node(s) had untolerated taint(s)" }, "{taints:?} {tolerations:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_compared_only_behind_their_gate() {
+        for (taint, operator, own, fits) in [
+            ("5", Gt, "4", true),
+            ("5", Gt, "5", false),
+            ("5", Lt, "6", true),
+            ("5", Lt, "5", false),
+            ("-5", Lt, "0", true),
+            ("+5", Gt, "4", false),
+            ("007", Gt, "4", false),
+            ("-0", Lt, "1", false),
+            ("5", Gt, "+4", false),
+            ("5", Gt, "04", false),
+            ("5", Lt, "lots", false),
+            ("", Lt, "1", false),
+            ("5", Lt, "99999999999999999999", false),
+        ] {
+            let pod = tolerant(&[("level", operator, own, None)]);
+            for effect in [NoSchedule, PreferNoSchedule] {
+                let cluster = Cluster::of([tainted("a", &[("level", taint, effect)]), node("b")]);
+                let decide = |on| {
+                    let features = Features { taint_toleration_comparison_operators: on, ..Features::default() };
+                    let decision = cluster.decide_plugin(Box::new(TaintToleration { features }), &pod);
+                    decision.against("a").is_empty() && decision.score("a", "TaintToleration") == Some(100)
+                };
+                assert_eq!((decide(true), decide(false)), (fits, false), "{taint} {operator:?} {own} {effect:?}");
+            }
         }
     }
 
@@ -168,7 +205,7 @@ mod tests {
             (ClusterEvent::OwnChange { old: &pod("p"), new: &tolerant(&[("k", Exists, "", None)]) }, true),
             (ClusterEvent::OwnChange { old: &pod("p"), new: &pod("p") }, false),
         ] {
-            assert_eq!(TaintToleration.helps(&pod("p"), &event), expected, "{event:?}");
+            assert_eq!(TaintToleration::default().helps(&pod("p"), &event), expected, "{event:?}");
         }
     }
 }

@@ -6,6 +6,7 @@ mod claims;
 use super::args::VolumeBindingArgs;
 use super::claims::refers_to_claim;
 use super::node_resources_fit::interpolate;
+use crate::features::Features;
 use crate::framework::{Attempt, ClusterEvent, Filter, MAX_SCORE, Plugin, Prepared, Refusal, RefusalCode, Score};
 use aisched_model::node::NodeInfo;
 use aisched_model::pod::Pod;
@@ -20,6 +21,8 @@ use claims::{Claims, Obstacles, Placement};
 pub struct VolumeBinding {
     /// Arguments.
     pub args: VolumeBindingArgs,
+    /// Whether nodes are scored.
+    pub features: Features,
 }
 
 impl Plugin for VolumeBinding {
@@ -33,7 +36,9 @@ impl Plugin for VolumeBinding {
             Ok(claims) if claims.is_empty() => Prepared::default(),
             Ok(claims) => {
                 let timeout_ms = self.args.bind_timeout_ms;
-                Prepared::filter(Fit { claims: claims.clone(), timeout_ms }).and_score(Room { claims, args: &self.args })
+                let prepared = Prepared::filter(Fit { claims: claims.clone(), timeout_ms });
+                let scores = self.features.storage_capacity_scoring;
+                if scores { prepared.and_score(Room { claims, args: &self.args }) } else { prepared }
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::fixture::{Cluster, claiming, node, pod, with};
 use aisched_model::volume::{Attachment, CsiDriver, CsiDriverOnNode, StorageClass, Volume};
+use alloc::boxed::Box;
 
 const FULL: &str = "node(s) exceed max volume count";
 const DRIVER: &str = "csi.test";
@@ -115,6 +116,9 @@ fn driver_that_has_to_be_there_is_missed() {
         assert_eq!(cluster.decide(&["NodeVolumeLimits"], &claiming("p", ["a"])).against("n"), against, "{needed} {registered}");
         assert_eq!(cluster.decide(&["NodeVolumeLimits"], &claiming("p", ["x"])).against("n"), against, "{needed} {registered}");
         assert_eq!(cluster.decide(&["NodeVolumeLimits"], &claiming("p", ["z"])).against("n"), "", "{needed} {registered}");
+        let features = Features { volume_limit_scaling: false, ..Features::default() };
+        let gated = cluster.decide_plugin(Box::new(NodeVolumeLimits { features }), &claiming("p", ["a"]));
+        assert_eq!(gated.against("n"), "", "{needed} {registered}, gate off");
     }
 }
 
@@ -177,6 +181,6 @@ fn events_that_free_an_attachment_help() {
         (&data, ClusterEvent::Detached(&attachment), true),
         (&plain, ClusterEvent::Detached(&attachment), false),
     ] {
-        assert_eq!(NodeVolumeLimits.helps(pod, &event), expected, "{event:?}");
+        assert_eq!(NodeVolumeLimits::default().helps(pod, &event), expected, "{event:?}");
     }
 }

@@ -9,6 +9,7 @@ mod tests;
 mod tests_random;
 
 use super::args::PodTopologySpreadArgs;
+use crate::features::Features;
 use crate::framework::{Attempt, ClusterEvent, Plugin, Prepared};
 use aisched_model::Str;
 use aisched_model::labels::Labels;
@@ -27,6 +28,8 @@ const HOSTNAME: &str = "kubernetes.io/hostname";
 pub struct PodTopologySpread {
     /// Its arguments.
     pub args: PodTopologySpreadArgs,
+    /// Whether `matchLabelKeys` count, and whether tolerations may compare numbers.
+    pub features: Features,
 }
 
 impl PodTopologySpread {
@@ -34,7 +37,7 @@ impl PodTopologySpread {
     fn listed<'a>(&'a self, pod: &'a Pod, hard: bool) -> Vec<Constraint<'a>> {
         let own = &pod.spec.spread;
         let all = if own.is_empty() { &self.args.default_constraints } else { own };
-        all.iter().filter(|c| c.hard == hard).map(|c| Constraint::of(c, &pod.spec.labels)).collect()
+        all.iter().filter(|c| c.hard == hard).map(|c| Constraint::of(c, &pod.spec.labels, self.features)).collect()
     }
 
     /// The constraints that apply. A default one counts the pods of the same services and controller; without any, it does not apply.
@@ -114,18 +117,22 @@ struct Constraint<'a> {
     min_domains: usize,
     honor_affinity: bool,
     honor_taints: bool,
+    /// Whether tolerations may compare numbers.
+    compare: bool,
     selector: Option<Cow<'a, LabelSelector>>,
 }
 
 impl<'a> Constraint<'a> {
-    fn of(c: &'a SpreadConstraint, labels: &Labels) -> Self {
+    fn of(c: &'a SpreadConstraint, labels: &Labels, features: Features) -> Self {
+        let keys = if features.match_label_keys_in_pod_topology_spread { c.match_label_keys.as_slice() } else { &[] };
         Self {
             key: &c.topology_key,
             max_skew: c.max_skew.into(),
             min_domains: c.min_domains.map_or(1, |n| usize::try_from(n).unwrap_or(0)),
             honor_affinity: c.honor_affinity,
             honor_taints: c.honor_taints,
-            selector: c.selector.as_ref().map(|s| with_match_label_keys(s, &c.match_label_keys, labels)),
+            compare: features.taint_toleration_comparison_operators,
+            selector: c.selector.as_ref().map(|s| with_match_label_keys(s, keys, labels)),
         }
     }
 
@@ -147,7 +154,7 @@ impl<'a> Constraint<'a> {
 
     /// Whether the node's pods and its domain count at all (`nodeAffinityPolicy`, `nodeTaintsPolicy`).
     fn includes(&self, pod: &Pod, node: &Node) -> bool {
-        (!self.honor_affinity || affinity_allows(pod, node)) && (!self.honor_taints || tolerates_all(pod, node))
+        (!self.honor_affinity || affinity_allows(pod, node)) && (!self.honor_taints || tolerates_all(pod, node, self.compare))
     }
 }
 
@@ -171,7 +178,7 @@ fn affinity_allows(pod: &Pod, node: &Node) -> bool {
 }
 
 /// Whether the pod tolerates every taint that would keep it away.
-fn tolerates_all(pod: &Pod, node: &Node) -> bool {
+fn tolerates_all(pod: &Pod, node: &Node, compare: bool) -> bool {
     let keeps_away = |effect| matches!(effect, TaintEffect::NoSchedule | TaintEffect::NoExecute);
-    node.taints.iter().filter(|t| keeps_away(t.effect)).all(|t| pod.spec.tolerations.iter().any(|own| own.tolerates(t, false)))
+    node.taints.iter().filter(|t| keeps_away(t.effect)).all(|t| pod.spec.tolerations.iter().any(|own| own.tolerates(t, compare)))
 }

@@ -2,14 +2,17 @@
 //! The same rules against a naive reading of their definition: `tests_random`.
 
 use super::{HOSTNAME, PodTopologySpread};
+use crate::features::Features;
 use crate::fixture::{Cluster, pod, with};
 use crate::framework::{ClusterEvent, Plugin};
 use crate::plugins::args::PodTopologySpreadArgs;
 use crate::plugins::fixture_domains::{cluster, hard, labelled_pod, node_of, scores, selector, soft, verdicts};
 use aisched_model::labels::Labels;
+use aisched_model::node::Taint;
 use aisched_model::owners::OwnerKind;
-use aisched_model::pod::{Pod, SpreadConstraint, Toleration, TolerationOperator};
+use aisched_model::pod::{Pod, SpreadConstraint, TaintEffect, Toleration, TolerationOperator};
 use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement};
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -175,6 +178,32 @@ fn match_label_keys_narrow_the_selector_to_the_pods_own_values() {
 }
 
 #[test]
+fn gates_switch_match_label_keys_and_comparing_tolerations() {
+    let features = |keys, compare| Features {
+        match_label_keys_in_pod_topology_spread: keys,
+        taint_toleration_comparison_operators: compare,
+        ..Features::default()
+    };
+    let judged = |features, pod: &Pod| verdicts(&PodTopologySpread { features, ..plugin() }, &cluster(KEYED), pod);
+    let keyed = with(labelled_pod("p", "app=web,v=1"), |s| {
+        s.spread = vec![SpreadConstraint { match_label_keys: vec!["v".into()], ..hard("zone", 1, "app=web") }];
+    });
+    assert_eq!(judged(features(true, false), &keyed), "a- b+ c+");
+    assert_eq!(judged(features(false, false), &keyed), "a- b- c+", "all versions count");
+    let above = Toleration { key: "level".into(), operator: TolerationOperator::Gt, value: "4".into(), effect: None };
+    let honored = with(spread([SpreadConstraint { honor_taints: true, ..hard("zone", 1, "app=web") }]), |s| s.tolerations = vec![above]);
+    let mut leveled = cluster(KEYED);
+    let c = leveled.snapshot.node_idx("c").unwrap();
+    let taint = Taint { key: "level".into(), value: "5".into(), effect: TaintEffect::NoSchedule };
+    Arc::make_mut(&mut Arc::make_mut(&mut leveled.snapshot.nodes[c]).node).taints = vec![taint];
+    let judged = |compare| verdicts(&PodTopologySpread { features: features(true, compare), ..plugin() }, &leveled, &honored);
+    assert_eq!((judged(false).as_str(), judged(true).as_str()), ("a+ b- c+", "a- b- c+"), "c makes a domain only where it is tolerated");
+}
+
+/// One pod of the version at hand in a, none in b and c; two of another version in b.
+const KEYED: &str = "a zone=a | app=web,v=1; b zone=b | 2*app=web,v=2; c zone=c";
+
+#[test]
 fn refusals_have_kube_schedulers_words_and_the_numbers() {
     let decision = cluster("a zone=a | 3*app=web; b zone=b; c; d").decide(&["PodTopologySpread"], &spread([hard("zone", 1, "app=web")]));
     let against = |node: &str| decision.nodes.iter().find(|n| *n.node == *node).unwrap().reasons[0].clone();
@@ -275,7 +304,7 @@ fn inclusion_policies_hold_for_scores() {
 
 /// The plugin with these default constraints.
 fn defaults<const N: usize>(constraints: [SpreadConstraint; N], system_defaulting: bool) -> PodTopologySpread {
-    PodTopologySpread { args: PodTopologySpreadArgs { default_constraints: constraints.into(), system_defaulting } }
+    PodTopologySpread { args: PodTopologySpreadArgs { default_constraints: constraints.into(), system_defaulting }, ..plugin() }
 }
 
 /// The nodes, and a service of the pods labelled `app=web`.

@@ -9,6 +9,7 @@ use aisched_model::node::Node;
 use aisched_model::pod::PodVolume;
 use aisched_model::selector::{LabelSelector, NodeSelectorTerm, Operator, Requirement};
 use aisched_model::volume::{AccessModes, BindingMode, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
+use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
@@ -330,6 +331,9 @@ fn node_with_more_left_scores_higher() {
     let data = claiming("p", ["data"]);
     let there = cluster().claim(claim("data", "local", 5)).volume(volume("pv-a", "a", 10)).volume(volume("pv-b", "b", 20));
     assert_eq!(["a", "b"].map(|n| score(&there, &data, n)), [Some(50), Some(75)]);
+    let features = Features { storage_capacity_scoring: false, ..Features::default() };
+    let gated = there.decide_plugin(Box::new(VolumeBinding { features, ..VolumeBinding::default() }), &data);
+    assert_eq!(gated.score("a", "VolumeBinding"), None, "gate off");
     for (capacity, expected) in [(Some(20), 75), (Some(15), 67), (Some(5), 0), (None, 0)] {
         let cluster = roomy(capacity, Some(5)).claim(claim("data", "csi", 5));
         assert_eq!(score(&cluster, &data, "a"), Some(expected), "5 of {capacity:?}");
