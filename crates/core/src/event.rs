@@ -5,6 +5,7 @@ use crate::consult::{Answer, Question};
 use aisched_model::Str;
 use aisched_model::config::Config;
 use aisched_model::disruption::DisruptionBudget;
+use aisched_model::foreign::{Foreign, ForeignName};
 use aisched_model::labels::Labels;
 use aisched_model::node::Node;
 use aisched_model::owners::OwnerId;
@@ -65,6 +66,10 @@ pub enum Event {
     NamespaceSet(Str, Labels),
     /// A namespace is gone.
     NamespaceGone(Str),
+    /// An object of another system is there, or changed.
+    ForeignSet(Foreign),
+    /// An object of another system is gone.
+    ForeignGone(ForeignName),
     /// Every first list has arrived: what is not here does not exist. Nothing is scheduled before.
     Synced,
     /// A configuration was accepted, or the defaults are back.

@@ -10,6 +10,7 @@ use crate::workload_profile::WorkloadProfile;
 use aisched_model::Str;
 use aisched_model::config::Config;
 use aisched_model::disruption::DisruptionBudget;
+use aisched_model::foreign::Foreign;
 use aisched_model::labels::Labels;
 use aisched_model::node::{Node, NodeInfo, PlacedPod};
 use aisched_model::owners::OwnerKind;
@@ -133,6 +134,7 @@ impl Cluster {
             self.snapshot.claim_users.entry((pod.namespace.clone(), claim)).or_default().push(on.into());
         }
         self.snapshot.count_priority(pod.spec.priority, true);
+        self.snapshot.count_member(&pod, &on.into(), true);
         let i = self.snapshot.node_idx(on).unwrap();
         Arc::make_mut(&mut self.snapshot.nodes[i]).add(PlacedPod { pod: Arc::new(pod), io });
         self
@@ -190,6 +192,11 @@ impl Cluster {
 
     pub(crate) fn attachment(mut self, attachment: Attachment) -> Self {
         self.snapshot.set_attachment(Arc::new(attachment));
+        self
+    }
+
+    pub(crate) fn foreign(mut self, object: Foreign) -> Self {
+        self.snapshot.foreign.set(object);
         self
     }
 

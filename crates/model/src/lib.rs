@@ -7,6 +7,7 @@ extern crate alloc;
 
 pub mod config;
 pub mod disruption;
+pub mod foreign;
 pub mod labels;
 pub mod node;
 pub mod nominated;

@@ -56,7 +56,7 @@ pub struct PodSpec {
     pub controller: Option<(OwnerKind, Str)>,
     /// Labels.
     pub labels: Labels,
-    /// Annotations; of a bound pod only those under `ai-storage.keti/`.
+    /// Annotations; of a bound pod only those under `ai-storage.keti/` and the name of its Kueue workload.
     pub annotations: Labels,
     /// `spec.priority`, 0 when absent.
     pub priority: i32,
@@ -275,6 +275,27 @@ impl Pod {
             PodVolume::Ephemeral { volume, .. } => Some(format!("{}-{volume}", self.name).into()),
             PodVolume::Csi { .. } | PodVolume::Disk(_) => None,
         })
+    }
+}
+
+/// Annotation of Kueue that names the Workload of a pod.
+pub const KUEUE_WORKLOAD: &str = "kueue.x-k8s.io/workload";
+/// Label of Kueue that names a group of plain pods.
+pub const KUEUE_POD_GROUP: &str = "kueue.x-k8s.io/pod-group-name";
+/// Label of Argo, and so of Kubeflow Pipelines, that names the Workflow of a pod.
+pub const ARGO_WORKFLOW: &str = "workflows.argoproj.io/workflow";
+
+impl Pod {
+    /// The Kueue workload that the pod is admitted with, by name within its namespace; a pod group's workload has the group's name.
+    #[must_use]
+    pub fn gang(&self) -> Option<&Str> {
+        self.spec.annotations.get(KUEUE_WORKLOAD).or_else(|| self.spec.labels.get(KUEUE_POD_GROUP)).filter(|name| !name.is_empty())
+    }
+
+    /// The pipeline that the pod is a step of, by name within its namespace.
+    #[must_use]
+    pub fn pipeline(&self) -> Option<&Str> {
+        self.spec.labels.get(ARGO_WORKFLOW).filter(|name| !name.is_empty())
     }
 }
 

@@ -3,10 +3,12 @@
 
 use crate::Str;
 use crate::disruption::DisruptionBudget;
+use crate::foreign::ForeignObjects;
 use crate::labels::Labels;
 use crate::node::NodeInfo;
 use crate::nominated::Nominated;
 use crate::owners::Owners;
+use crate::pod::Pod;
 use crate::topology::{Nearby, reach_of_requirements, reach_of_terms};
 use crate::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -62,7 +64,16 @@ pub struct Snapshot {
     pub budgets: BTreeMap<NamespacedName, Arc<DisruptionBudget>>,
     /// Pods that are promised a node, and pods that have to leave.
     pub nominated: Nominated,
+    /// Objects of other systems.
+    pub foreign: ForeignObjects,
+    /// How many placed pods of a gang each node has, kept by [`Snapshot::count_member`].
+    pub gangs: Crews,
+    /// How many placed pods of a pipeline each node has, kept by [`Snapshot::count_member`].
+    pub pipelines: Crews,
 }
+
+/// Pods that belong together, by namespace and name: how many of them each node has.
+pub type Crews = BTreeMap<NamespacedName, BTreeMap<Str, usize>>;
 
 impl Snapshot {
     /// Position of a node in `nodes`.
@@ -121,6 +132,21 @@ impl Snapshot {
     #[must_use]
     pub fn has_below(&self, priority: i32) -> bool {
         self.priorities.first_key_value().is_some_and(|(lowest, _)| *lowest < priority)
+    }
+
+    /// Counts a pod that came to a node (`there`) or left it, where it belongs with others.
+    pub fn count_member(&mut self, pod: &Pod, node: &Str, there: bool) {
+        for (crews, name) in [(&mut self.gangs, pod.gang()), (&mut self.pipelines, pod.pipeline())] {
+            let Some(name) = name else { continue };
+            let key = (pod.namespace.clone(), name.clone());
+            let crew = crews.entry(key.clone()).or_default();
+            let count = crew.entry(node.clone()).or_default();
+            *count = if there { *count + 1 } else { count.saturating_sub(1) };
+            crew.retain(|_, n| *n > 0);
+            if crew.is_empty() {
+                crews.remove(&key);
+            }
+        }
     }
 
     /// Adds or replaces a volume; returns what was there.

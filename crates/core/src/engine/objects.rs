@@ -84,6 +84,9 @@ impl Engine {
             Event::NamespaceGone(name) => {
                 self.cache.objects().namespaces.remove(&name);
             }
+            // Read by scores alone: no pod waits for one.
+            Event::ForeignSet(object) => self.cache.objects().foreign.set(object),
+            Event::ForeignGone(name) => self.cache.objects().foreign.remove(&name),
             Event::PodSet(_)
             | Event::PodGone(_)
             | Event::Synced

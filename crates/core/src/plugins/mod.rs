@@ -4,6 +4,7 @@
 mod ai_storage;
 pub mod args;
 mod claims;
+mod csi_storage_aware;
 mod data_locality_aware;
 mod domains;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod fixture_random;
 mod image_locality;
 mod inter_pod_affinity;
 mod io_pattern_based;
+mod kueue_aware;
 mod node_affinity;
 mod node_name;
 mod node_ports;
@@ -20,6 +22,7 @@ mod node_resources_balanced_allocation;
 mod node_resources_fit;
 mod node_unschedulable;
 mod node_volume_limits;
+mod pipeline_stage_aware;
 mod pod_topology_spread;
 mod resource_scoring;
 mod scheduling_gates;
@@ -64,11 +67,13 @@ type Make = fn(&PluginArgs) -> Box<dyn Plugin>;
 
 /// Every plugin by name.
 const REGISTRY: &[(&str, Make)] = &[
+    ("CSIStorageAware", |_| Box::new(csi_storage_aware::CsiStorageAware)),
     ("DataLocalityAware", |_| Box::new(data_locality_aware::DataLocalityAware)),
     ("DefaultPreemption", |args| Box::new(DefaultPreemption { args: args.default_preemption })),
     ("IOPatternBased", |_| Box::new(io_pattern_based::IoPatternBased)),
     ("ImageLocality", |_| Box::new(image_locality::ImageLocality)),
     ("InterPodAffinity", |args| Box::new(InterPodAffinity { args: args.inter_pod_affinity.clone() })),
+    ("KueueAware", |_| Box::new(kueue_aware::KueueAware)),
     ("NodeAffinity", |args| Box::new(NodeAffinity { args: args.node_affinity.clone() })),
     ("NodeName", |_| Box::new(node_name::NodeName)),
     ("NodePorts", |_| Box::new(node_ports::NodePorts)),
@@ -77,6 +82,9 @@ const REGISTRY: &[(&str, Make)] = &[
     ("NodeUnschedulable", |_| Box::new(node_unschedulable::NodeUnschedulable)),
     ("NodeVolumeLimits", |args| Box::new(node_volume_limits::NodeVolumeLimits { features: args.features })),
     ("PodTopologySpread", |args| Box::new(PodTopologySpread { args: args.pod_topology_spread.clone(), features: args.features })),
+    ("NodeVolumeLimits", |_| Box::new(node_volume_limits::NodeVolumeLimits)),
+    ("PipelineStageAware", |_| Box::new(pipeline_stage_aware::PipelineStageAware)),
+    ("PodTopologySpread", |args| Box::new(PodTopologySpread { args: args.pod_topology_spread.clone() })),
     ("SchedulingGates", |_| Box::new(scheduling_gates::SchedulingGates)),
     ("StorageTierAware", |_| Box::new(storage_tier_aware::StorageTierAware)),
     ("TaintToleration", |args| Box::new(taint_toleration::TaintToleration { features: args.features })),

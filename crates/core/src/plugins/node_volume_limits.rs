@@ -174,12 +174,12 @@ impl Limits<'_> {
         if self.at_most(node) + limited.len() <= usize::try_from(lowest).unwrap_or(0) {
             return None; // however they are counted
         }
-        let in_use = self.in_use(node);
+        let in_use = in_use(node, self.snapshot);
         drivers.into_iter().find_map(|driver| {
             let limit = on_node(driver)?.allocatable?;
             let here = in_use.get(driver);
             let new = limited.iter().filter(|v| v.driver == driver && here.is_none_or(|h| !h.by_pods.contains(&*v.handle))).count();
-            let in_use = here.map_or(0, |h| h.by_pods.len() + h.lingering.len());
+            let in_use = here.map_or(0, InUse::len);
             let over = new > 0 && i64::try_from(in_use + new).unwrap_or(i64::MAX) > i64::from(limit);
             over.then_some(Excess::TooMany { driver, in_use, new, limit })
         })
@@ -190,25 +190,35 @@ impl Limits<'_> {
         let by_pods: usize = node.pods.iter().map(|p| p.pod.spec.volumes.len()).sum();
         by_pods + self.snapshot.attached.get(&node.node.name).map_or(0, BTreeMap::len)
     }
+}
 
-    /// The volumes attached to a node, by driver.
-    fn in_use<'a>(&'a self, node: &'a NodeInfo) -> BTreeMap<&'a str, InUse<'a>> {
-        let mut all: BTreeMap<&str, InUse<'_>> = BTreeMap::new();
-        for placed in &node.pods {
-            for volume in attached(&placed.pod, self.snapshot) {
-                all.entry(volume.driver).or_default().by_pods.insert(volume.handle);
-            }
+/// The CSI driver that attaches a claim's volume, or will; `None` when no driver does.
+pub(super) fn csi_driver<'a>(claim: &'a Claim, snapshot: &'a Snapshot) -> Option<&'a str> {
+    of_claim(claim, snapshot).map(|volume| volume.driver).filter(|driver| !driver.starts_with("kubernetes.io/"))
+}
+
+/// How many volumes of a driver are attached to a node.
+pub(super) fn n_attached(node: &NodeInfo, snapshot: &Snapshot, driver: &str) -> usize {
+    in_use(node, snapshot).get(driver).map_or(0, InUse::len)
+}
+
+/// The volumes attached to a node, by driver.
+fn in_use<'a>(node: &'a NodeInfo, snapshot: &'a Snapshot) -> BTreeMap<&'a str, InUse<'a>> {
+    let mut all: BTreeMap<&str, InUse<'_>> = BTreeMap::new();
+    for placed in &node.pods {
+        for volume in attached(&placed.pod, snapshot) {
+            all.entry(volume.driver).or_default().by_pods.insert(volume.handle);
         }
-        for attachment in self.snapshot.attached.get(&node.node.name).into_iter().flat_map(BTreeMap::values) {
-            let volume = attachment.volume.as_ref().and_then(|v| self.snapshot.volumes.get(v)).filter(|v| v.in_tree.is_none());
-            let Some(handle) = volume.and_then(|v| v.handle.as_deref()) else { continue };
-            let here = all.entry(&attachment.driver).or_default();
-            if !here.by_pods.contains(handle) {
-                here.lingering.insert(handle);
-            }
-        }
-        all
     }
+    for attachment in snapshot.attached.get(&node.node.name).into_iter().flat_map(BTreeMap::values) {
+        let volume = attachment.volume.as_ref().and_then(|v| snapshot.volumes.get(v)).filter(|v| v.in_tree.is_none());
+        let Some(handle) = volume.and_then(|v| v.handle.as_deref()) else { continue };
+        let here = all.entry(&attachment.driver).or_default();
+        if !here.by_pods.contains(handle) {
+            here.lingering.insert(handle);
+        }
+    }
+    all
 }
 
 /// Handles of one driver's volumes on a node.
@@ -217,6 +227,12 @@ struct InUse<'a> {
     by_pods: BTreeSet<Cow<'a, str>>,
     /// Attached, but used by no pod that is known.
     lingering: BTreeSet<&'a str>,
+}
+
+impl InUse<'_> {
+    fn len(&self) -> usize {
+        self.by_pods.len() + self.lingering.len()
+    }
 }
 
 impl Filter for Limits<'_> {

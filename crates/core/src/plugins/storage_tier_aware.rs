@@ -100,6 +100,12 @@ fn pattern_points(tiers: &StorageTiers, max: i64, pattern: IoPattern, tier: Tier
     configured.get(pattern).unwrap_or(if pattern == IoPattern::Bursty { bursty } else { balanced })
 }
 
+/// The tier of a node that suits the pod's pattern best, with its points out of `max`; `None` when either is not known.
+pub(super) fn best_for_pattern(tiers: &StorageTiers, max: i64, workload: &WorkloadProfile, node: &NodeInfo) -> Option<(Tier, i64)> {
+    let (pattern, _) = workload.io_pattern?;
+    best(node.node.storage.tiers, |tier| pattern_points(tiers, max, pattern, tier))
+}
+
 /// Points of a tier for a stage, out of `max`; `None` is a node without a known tier.
 fn stage_points(max: i64, stage: Stage, tier: Option<Tier>) -> i64 {
     let (fast, ssd, hdd, csd, none) = match stage {
@@ -171,10 +177,8 @@ impl<'a> Scorer<'a> {
         }
     }
 
-    /// The node's tier that suits the pod's pattern best, with its points; `None` when either is not known.
     fn best_for_pattern(&self, node: &NodeInfo) -> Option<(Tier, i64)> {
-        let (pattern, _) = self.workload.io_pattern?;
-        best(node.node.storage.tiers, |tier| pattern_points(self.tiers, self.max.io_pattern, pattern, tier))
+        best_for_pattern(self.tiers, self.max.io_pattern, self.workload, node)
     }
 
     fn best_for_stage(&self, node: &NodeInfo) -> Option<(Tier, i64)> {
@@ -227,7 +231,7 @@ impl Score for Scorer<'_> {
 }
 
 /// What a table row was chosen by, like `random (pod) on nvme`.
-fn tier_text(what: &str, known: Option<(&'static str, Source)>, best: Option<(Tier, i64)>) -> Text {
+pub(super) fn tier_text(what: &str, known: Option<(&'static str, Source)>, best: Option<(Tier, i64)>) -> Text {
     match (known, best) {
         (None, _) => format!("{what} not known").into(),
         (Some((name, source)), None) => format!("{name} ({}), the node has no known tier", source.as_str()).into(),

@@ -18,6 +18,7 @@ pub use storage::{attachment, claim, class, csi_driver, csi_node, namespace, sto
 use crate::intern::Interner;
 use crate::objects::Quantities;
 use aisched_model::labels::Labels;
+use aisched_model::pod::KUEUE_WORKLOAD;
 use aisched_model::quantity::{Quantity, QuantityError};
 use aisched_model::resources::{Bytes, MilliCpu, Resources};
 use aisched_model::storage_facts::Fault;
@@ -47,12 +48,12 @@ fn labels(pairs: Option<&BTreeMap<String, String>>, interner: &mut Interner) -> 
     pairs.into_iter().flatten().map(|(k, v)| (interner.str(k), interner.str(v))).collect()
 }
 
-/// Annotations under `prefix`; an empty prefix takes all that a plugin could read.
+/// Annotations under `prefix`, and what names a pod's gang; an empty prefix takes all that a plugin could read.
 fn annotations(pairs: Option<&BTreeMap<String, String>>, prefix: &str, interner: &mut Interner) -> Labels {
     pairs
         .into_iter()
         .flatten()
-        .filter(|(k, _)| k.starts_with(prefix) && !IGNORED_ANNOTATIONS.contains(&k.as_str()))
+        .filter(|(k, _)| (k.starts_with(prefix) || *k == KUEUE_WORKLOAD) && !IGNORED_ANNOTATIONS.contains(&k.as_str()))
         .map(|(k, v)| (interner.str(k), interner.str(v)))
         .collect()
 }

@@ -6,6 +6,7 @@ pub(crate) mod tree;
 
 use crate::convert::{self, Converted};
 use crate::crd::AIStorageConfig;
+use crate::foreign::ForeignKind;
 use crate::intern::Interner;
 use crate::objects::{
     AttachmentObject, ClaimObject, CsiDriverObject, CsiNodeObject, NamespaceObject, NodeObject, PersistentVolumeObject, PodObject,
@@ -13,6 +14,7 @@ use crate::objects::{
 };
 use aisched_core::event::Event;
 use aisched_model::Str;
+use aisched_model::foreign::Foreign;
 use aisched_model::labels::Labels;
 use aisched_model::node::Node;
 use aisched_model::pod::Pod;
@@ -49,6 +51,8 @@ pub enum Object {
     Namespace(Str, Labels),
     /// A service or a controller, with the pods that it selects.
     Owner(convert::Owner),
+    /// An object of another system.
+    Foreign(Foreign),
     /// The scheduler's configuration, as it is written; see [`crate::crd::to_config`].
     Config(Box<AIStorageConfig>),
     /// An object of a kind that does not bear on placement: kind, name.
@@ -71,6 +75,7 @@ impl Object {
             Self::Attachment(attachment) => Event::AttachmentSet(attachment),
             Self::Namespace(name, labels) => Event::NamespaceSet(name, labels),
             Self::Owner((id, selector)) => Event::OwnerSet(id, selector),
+            Self::Foreign(object) => Event::ForeignSet(object),
             Self::Config(_) | Self::Ignored(..) => return None,
         })
     }
@@ -219,7 +224,10 @@ impl Reader<'_> {
                 );
             }
             ("AIStorageConfig", "ai-storage.keti") => self.config(tree, name),
-            _ => self.objects.push(Object::Ignored(kind.into(), name.into())),
+            (_, group) => match ForeignKind::find(kind, group) {
+                Some(foreign) => self.foreign(tree, foreign, name),
+                None => self.objects.push(Object::Ignored(kind.into(), name.into())),
+            },
         }
     }
 
@@ -258,6 +266,17 @@ impl Reader<'_> {
             self.fault(tree, &shown, &fault.key, &fault.value, &fault.expected);
         }
         self.objects.push(wrap(converted));
+    }
+
+    fn foreign(&mut self, tree: &Tree, kind: &ForeignKind, name: &str) {
+        let namespace = tree.get("metadata").and_then(|m| m.text("namespace")).unwrap_or("default");
+        match kind.read(namespace, name, tree.to_value()) {
+            Ok(object) => self.objects.push(Object::Foreign(object)),
+            Err(fault) => {
+                let shown = format!("{} {}", kind.kind, full_name(tree, name));
+                self.fault(tree, &shown, &fault.field, &tree.at(&fault.field).shown(), &wanted(&fault.error));
+            }
+        }
     }
 
     fn config(&mut self, tree: &Tree, name: &str) {
@@ -316,8 +335,11 @@ fn full_name(tree: &Tree, name: &str) -> String {
 
 /// What serde wanted, without the part that repeats the value.
 fn expected(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.rsplit_once("expected ").map_or(text.clone(), |(_, wanted)| wanted.to_owned())
+    wanted(&error.to_string())
+}
+
+fn wanted(error: &str) -> String {
+    error.rsplit_once("expected ").map_or(error, |(_, wanted)| wanted).to_owned()
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ fn every_kind_is_read_and_others_are_ignored() {
 ---
 {kind: AIStorageConfig, apiVersion: ai-storage.keti/v1, metadata: {name: default}}
 ---
+{kind: ClusterQueue, apiVersion: kueue.x-k8s.io/v1beta1, metadata: {name: q}, status: {pendingWorkloads: 1}}
+---
 {kind: Pod, apiVersion: other.io/v1, metadata: {name: x}}
 ---
 {kind: Deployment, apiVersion: apps/v1, metadata: {name: d}}
@@ -67,13 +69,15 @@ fn every_kind_is_read_and_others_are_ignored() {
             Object::Namespace(..) => "namespace",
             Object::Owner(((_, namespace, _), selector)) if &**namespace == "default" && selector.is_some() => "owner",
             Object::Owner(_) => "owner of none",
+            Object::Foreign(_) => "foreign",
             Object::Config(_) => "config",
             Object::Ignored(..) => "ignored",
         })
         .collect();
     let storage = ["claim", "volume", "class", "csinode", "driver", "room", "attachment"];
-    assert_eq!(kinds, [&["node", "pod"][..], &storage[..], &["namespace", "config", "ignored", "ignored"][..], &["owner"; 4]].concat());
-    assert_eq!(objects.into_iter().filter_map(Object::into_event).count(), 14);
+    let others = ["namespace", "config", "foreign", "ignored", "ignored"];
+    assert_eq!(kinds, [&["node", "pod"][..], &storage[..], &others[..], &["owner"; 4]].concat());
+    assert_eq!(objects.into_iter().filter_map(Object::into_event).count(), 15);
 }
 
 #[test]
@@ -141,4 +145,13 @@ fn node_hints_are_no_faults() {
     let text = "{kind: Node, metadata: {name: n, annotations: {ai-storage.keti/available-iops: lots}}, status: {allocatable: {cpu: 1}}}";
     let objects = parse_documents(text, "f.yaml").unwrap();
     assert!(matches!(&objects[..], [Object::Node(_, hints)] if hints.len() == 1), "{objects:?}");
+}
+
+#[test]
+fn object_of_another_system_that_cannot_be_read_is_named_with_its_line() {
+    let text =
+        "kind: Workload\napiVersion: kueue.x-k8s.io/v1beta1\nmetadata: {name: w, namespace: ns}\nspec:\n  podSets:\n  - count: two\n";
+    let faults = parse_documents(text, "f.yaml").unwrap_err();
+    let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["f.yaml:6: Workload ns/w: spec.podSets[0].count: \"two\": expected i32"]);
 }

@@ -10,6 +10,7 @@ pub use gate::Gate;
 pub use health::Health;
 pub(crate) use health::ResourceName;
 
+use crate::foreign;
 use crate::problem::Problem;
 use aisched_core::event::Event;
 use futures::{Stream, StreamExt};
@@ -66,6 +67,7 @@ struct Context {
 pub fn watch(client: Client, events: UnboundedSender<Event>, health: Health, gate: Arc<Gate>, options: WatchOptions) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(health.clone().probe(client.clone()));
+    tasks.spawn(foreign::watch::watch(client.clone(), events.clone(), health.clone()));
     let context = Context { client, events, health, gate, options };
     tasks.spawn(watch_kind::<kinds::Nodes>(context.clone()));
     tasks.spawn(watch_kind::<kinds::Pods>(context.clone()));

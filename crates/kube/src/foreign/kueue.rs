@@ -1,0 +1,69 @@
+//! Kueue's Workloads and ClusterQueues: how large a gang is, which queue admitted it, how busy the queue is.
+//! Leaves out quotas and flavours: Kueue itself minds them.
+
+use super::{Unreadable, parse};
+use crate::objects::nullable;
+use aisched_model::Str;
+use aisched_model::foreign::{ClusterQueue, Foreign, KueueWorkload};
+use aisched_model::snapshot::NamespacedName;
+use serde::Deserialize;
+use serde_json::Value;
+use std::sync::Arc;
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WorkloadObject {
+    spec: WorkloadSpec,
+    status: WorkloadStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct WorkloadSpec {
+    #[serde(deserialize_with = "nullable")]
+    pod_sets: Vec<PodSet>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PodSet {
+    count: i32,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WorkloadStatus {
+    admission: Option<Admission>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Admission {
+    cluster_queue: String,
+}
+
+pub(super) fn workload((namespace, name): NamespacedName, object: Value) -> Result<Foreign, Unreadable> {
+    let WorkloadObject { spec, status } = parse(object)?;
+    let n_pods = spec.pod_sets.iter().map(|set| i64::from(set.count.max(0))).sum();
+    let queue = status.admission.map(|a| Str::from(a.cluster_queue)).filter(|q| !q.is_empty());
+    Ok(Foreign::Workload(Arc::new(KueueWorkload { namespace, name, n_pods, queue })))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct QueueObject {
+    status: QueueStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct QueueStatus {
+    pending_workloads: i32,
+    admitted_workloads: i32,
+}
+
+pub(super) fn queue((_, name): NamespacedName, object: Value) -> Result<Foreign, Unreadable> {
+    let QueueStatus { pending_workloads, admitted_workloads } = parse::<QueueObject>(object)?.status;
+    let (pending, admitted) = (i64::from(pending_workloads.max(0)), i64::from(admitted_workloads.max(0)));
+    Ok(Foreign::Queue(Arc::new(ClusterQueue { name, pending, admitted })))
+}

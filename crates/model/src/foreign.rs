@@ -1,0 +1,216 @@
+//! Objects of other systems that bear on placement: Kueue's workloads and queues, Argo's workflows.
+//! Leaves out reading them from the API (`aisched-kube`) and what they mean for a score (the plugins).
+
+use crate::Str;
+use crate::snapshot::NamespacedName;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// Everything known of other systems.
+#[derive(Clone, Debug, Default)]
+pub struct ForeignObjects {
+    /// Kueue's Workloads.
+    pub workloads: BTreeMap<NamespacedName, Arc<KueueWorkload>>,
+    /// Kueue's ClusterQueues.
+    pub queues: BTreeMap<Str, Arc<ClusterQueue>>,
+    /// Argo's Workflows.
+    pub workflows: BTreeMap<NamespacedName, Arc<Workflow>>,
+}
+
+/// One object of another system.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Foreign {
+    /// Kueue's Workload.
+    Workload(Arc<KueueWorkload>),
+    /// Kueue's ClusterQueue.
+    Queue(Arc<ClusterQueue>),
+    /// Argo's Workflow.
+    Workflow(Arc<Workflow>),
+}
+
+/// Names one object of another system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForeignName {
+    /// Kueue's Workload: namespace, name.
+    Workload(NamespacedName),
+    /// Kueue's ClusterQueue.
+    Queue(Str),
+    /// Argo's Workflow: namespace, name.
+    Workflow(NamespacedName),
+}
+
+impl ForeignObjects {
+    /// Adds or replaces an object.
+    pub fn set(&mut self, object: Foreign) {
+        match object {
+            Foreign::Workload(w) => drop(self.workloads.insert((w.namespace.clone(), w.name.clone()), w)),
+            Foreign::Queue(q) => drop(self.queues.insert(q.name.clone(), q)),
+            Foreign::Workflow(w) => drop(self.workflows.insert((w.namespace.clone(), w.name.clone()), w)),
+        }
+    }
+
+    /// Takes an object away.
+    pub fn remove(&mut self, name: &ForeignName) {
+        match name {
+            ForeignName::Workload(key) => drop(self.workloads.remove(key)),
+            ForeignName::Queue(name) => drop(self.queues.remove(name)),
+            ForeignName::Workflow(key) => drop(self.workflows.remove(key)),
+        }
+    }
+}
+
+/// A Kueue Workload: pods that are admitted together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KueueWorkload {
+    /// Namespace.
+    pub namespace: Str,
+    /// Name.
+    pub name: Str,
+    /// Pods of all its pod sets.
+    pub n_pods: i64,
+    /// The ClusterQueue that admitted it.
+    pub queue: Option<Str>,
+}
+
+/// A Kueue ClusterQueue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterQueue {
+    /// Name.
+    pub name: Str,
+    /// Workloads that wait.
+    pub pending: i64,
+    /// Workloads that are admitted and have not finished.
+    pub admitted: i64,
+}
+
+/// An Argo Workflow: steps that depend on each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Workflow {
+    /// Namespace.
+    pub namespace: Str,
+    /// Name.
+    pub name: Str,
+    /// The template that it starts with.
+    pub entrypoint: Str,
+    /// Tasks of its templates, by template.
+    pub templates: BTreeMap<Str, Vec<WorkflowTask>>,
+    /// Where its pods ran or run: name of the Argo node such as `flow.train`, and the Kubernetes node.
+    pub ran: BTreeMap<Str, Str>,
+}
+
+/// A task of a template, by what Argo appends to the name of the node that runs the template: `.train` in a DAG, `[1].train` in steps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkflowTask {
+    /// What is appended.
+    pub suffix: Str,
+    /// The template that it runs.
+    pub template: Str,
+    /// Suffixes of the tasks of the same template that it waits for.
+    pub needs: Vec<Str>,
+}
+
+impl Workflow {
+    /// Names of the Argo nodes that the one named `step` depends on; empty when the workflow does not tell.
+    ///
+    /// A name is a path of tasks: `flow.prepare.filter` is the task `filter` in the template of the task `prepare`. What is in parentheses
+    /// is a retry or an item of a loop. Example: `flow.train(0)` where train needs load gives `flow.load`.
+    #[must_use]
+    pub fn needs(&self, step: &str) -> Vec<String> {
+        self.parent_and_needs(step)
+            .map(|(parent, needs)| needs.iter().map(|suffix| format!("{parent}{suffix}")).collect())
+            .unwrap_or_default()
+    }
+
+    fn parent_and_needs<'a>(&'a self, step: &'a str) -> Option<(&'a str, &'a [Str])> {
+        let mut rest = step.strip_prefix(&*self.name)?;
+        let (mut template, mut found) = (&self.entrypoint, None);
+        while !rest.is_empty() {
+            if let Some(item) = rest.strip_prefix('(') {
+                rest = item.split_once(')')?.1;
+                continue;
+            }
+            let task = self.templates.get(template)?.iter().find(|task| *task.suffix == *suffix(rest))?;
+            found = Some((&step[..step.len() - rest.len()], &*task.needs));
+            (template, rest) = (&task.template, &rest[task.suffix.len()..]);
+        }
+        found
+    }
+
+    /// The Kubernetes nodes of a step: of its own pod, of its retries and loop items, of the steps within it.
+    pub fn nodes_of<'a>(&'a self, step: &'a str) -> impl Iterator<Item = &'a Str> {
+        let within = move |name: &str| name.strip_prefix(step).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '(', '[']));
+        let from = self.ran.range(Str::from(step)..).take_while(move |(name, _)| name.starts_with(step));
+        from.filter(move |(name, _)| within(name)).map(|(_, node)| node)
+    }
+}
+
+/// The first task in what is left of a path: `.prepare` of `.prepare.filter`, `[0].a` of `[0].a(1)`.
+fn suffix(rest: &str) -> &str {
+    let name = rest.find('.').map_or(rest.len(), |dot| dot + 1);
+    let end = rest[name..].find(['.', '[', '(']).map_or(rest.len(), |end| name + end);
+    &rest[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn task(suffix: &str, template: &str, needs: &[&str]) -> WorkflowTask {
+        WorkflowTask { suffix: suffix.into(), template: template.into(), needs: needs.iter().map(|n| Str::from(*n)).collect() }
+    }
+
+    /// flow: load → prepare (clean, then cut) → train, evaluate after both.
+    fn flow() -> Workflow {
+        let main = vec![
+            task(".load", "run", &[]),
+            task(".prepare", "inner", &[".load"]),
+            task(".train", "run", &[".prepare"]),
+            task(".evaluate", "run", &[".prepare", ".train"]),
+        ];
+        let inner = vec![task("[0].clean", "run", &[]), task("[1].cut", "run", &["[0].clean"])];
+        let ran = [("flow.load(0)", "a"), ("flow.prepare[0].clean", "b"), ("flow.prepare[1].cut(1:x.y)", "c"), ("flow.prepared", "z")];
+        Workflow {
+            name: "flow".into(),
+            entrypoint: "main".into(),
+            templates: [(Str::from("main"), main), (Str::from("inner"), inner)].into(),
+            ran: ran.into_iter().map(|(name, node)| (name.into(), node.into())).collect(),
+            ..Workflow::default()
+        }
+    }
+
+    #[test]
+    fn a_step_needs_what_its_own_template_says() {
+        for (step, needs) in [
+            ("flow.load", vec![]),
+            ("flow.train", vec!["flow.prepare"]),
+            ("flow.train(2)", vec!["flow.prepare"]),
+            ("flow(0).train(1:a.b)", vec!["flow(0).prepare"]),
+            ("flow.evaluate", vec!["flow.prepare", "flow.train"]),
+            ("flow.prepare[1].cut", vec!["flow.prepare[0].clean"]),
+            ("flow.prepare[1].clean", vec![]),
+            ("flow.prepare.cut", vec![]),
+            ("flow.", vec![]),
+            ("flow[", vec![]),
+            ("flow(", vec![]),
+            ("flow.träin", vec![]),
+            ("other.train", vec![]),
+            ("flow", vec![]),
+            ("", vec![]),
+        ] {
+            assert_eq!(flow().needs(step), needs.into_iter().map(String::from).collect::<Vec<_>>(), "{step}");
+        }
+    }
+
+    #[test]
+    fn a_step_ran_where_its_pods_did() {
+        for (step, nodes) in [("flow.load", "a"), ("flow.prepare", "b c"), ("flow.prepare[1].cut", "c"), ("flow.train", "")] {
+            let flow = flow();
+            let found: Vec<&str> = flow.nodes_of(step).map(|n| &**n).collect();
+            assert_eq!(found.join(" "), nodes, "{step}");
+        }
+    }
+}
