@@ -3,6 +3,7 @@
 
 use crate::call::call;
 use crate::problem::Problem;
+use crate::under_way::UnderWay;
 use aisched_core::event::{BindOutcome, Event, PodRef};
 use aisched_model::Str;
 use k8s_openapi::api::core::v1::Pod;
@@ -46,6 +47,7 @@ pub struct Binder {
     client: Client,
     options: BindOptions,
     limit: Arc<Semaphore>,
+    under_way: UnderWay,
 }
 
 impl Binder {
@@ -53,7 +55,13 @@ impl Binder {
     #[must_use]
     pub fn new(client: Client, options: BindOptions) -> Self {
         let limit = Arc::new(Semaphore::new(options.concurrency.max(1)));
-        Self { client, options, limit }
+        Self { client, options, limit, under_way: UnderWay::default() }
+    }
+
+    /// How many binds are under way, for those who give way to them.
+    #[must_use]
+    pub fn under_way(&self) -> UnderWay {
+        self.under_way.clone()
     }
 
     /// Binds in a task of its own; the outcome goes to `events`.
@@ -71,6 +79,7 @@ impl Binder {
 
     /// Binds a pod to a node.
     pub async fn bind(&self, pod: &PodRef, node: &str) -> BindOutcome {
+        let _token = self.under_way.begin();
         let _permit = self.limit.acquire().await;
         let mut retries = self.options.busy_retries;
         loop {

@@ -3,6 +3,7 @@
 
 use aisched_model::Str;
 use aisched_model::pod::PodSpec;
+use foldhash::fast::RandomState;
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -50,13 +51,13 @@ impl Interner {
 /// One kind of shared value, with the size at which unused ones are looked for next.
 #[derive(Debug)]
 struct Table<T: ?Sized> {
-    set: HashSet<Arc<T>>,
+    set: HashSet<Arc<T>, RandomState>,
     sweep_at: usize,
 }
 
 impl<T: ?Sized> Default for Table<T> {
     fn default() -> Self {
-        Self { set: HashSet::new(), sweep_at: MIN_SWEEP }
+        Self { set: HashSet::default(), sweep_at: MIN_SWEEP }
     }
 }
 

@@ -19,5 +19,6 @@ pub mod scheduler_config;
 pub mod status;
 #[cfg(test)]
 mod testing;
+pub mod under_way;
 pub mod volume_bind;
 pub mod watch;

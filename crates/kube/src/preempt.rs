@@ -183,6 +183,7 @@ mod tests {
     use super::*;
     use crate::events::RecorderOptions;
     use crate::testing::{Answer, Mock};
+    use crate::under_way::UnderWay;
     use tokio::sync::mpsc::unbounded_channel;
 
     fn pod(name: &str) -> PodRef {
@@ -195,7 +196,7 @@ mod tests {
 
     fn preemptor(mock: &Mock) -> Preemptor {
         let (client, health) = (mock.client(), Health::default());
-        let recorder = Recorder::start(&client, &health, &RecorderOptions::default());
+        let recorder = Recorder::start(&client, &health, &UnderWay::default(), &RecorderOptions::default());
         Preemptor::new(client, health, recorder)
     }
 

@@ -60,7 +60,8 @@ impl Edges {
         let (event_sender, events) = unbounded_channel();
         let (answer_sender, answers) = unbounded_channel();
         let health = Health::default();
-        let recorder = Recorder::start(&clients.calls, &health, &RecorderOptions::default());
+        let binder = Binder::new(clients.binds.clone(), BindOptions::default());
+        let recorder = Recorder::start(&clients.calls, &health, &binder.under_way(), &RecorderOptions::default());
         let gate = Arc::new(Gate::new(watch::AWAITED.into_iter().chain([config_manager::AWAITED]), event_sender.clone()));
         let mut watches = watch::watch(clients.watch.clone(), event_sender.clone(), health.clone(), gate.clone(), WatchOptions::default());
         let options =
@@ -77,7 +78,7 @@ impl Edges {
             queries,
             metrics,
             answers,
-            binder: Binder::new(clients.binds.clone(), BindOptions::default()),
+            binder,
             preemptor: Preemptor::new(clients.calls.clone(), health.clone(), recorder.clone()),
             volumes: VolumeBinder::new(clients.calls.clone(), VolumeBindOptions::default()),
             status: StatusWriter::start(&clients.calls, &health, STATUS_WORKERS),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::events::RecorderOptions;
 use crate::testing::{Answer, Mock, Seen};
+use crate::under_way::UnderWay;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
@@ -27,7 +28,12 @@ async fn managed(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Ma
     let mock = Mock::start(move |seen| if seen.method == "GET" { script(seen) } else { Answer::Json(200, json!({})) }).await;
     let (sender, events) = unbounded_channel();
     let (health, gate) = (Health::default(), Arc::new(Gate::new([AWAITED], sender.clone())));
-    let recorder = Recorder::start(&mock.client(), &health, &RecorderOptions { hostname: "h".into(), ..RecorderOptions::default() });
+    let recorder = Recorder::start(
+        &mock.client(),
+        &health,
+        &UnderWay::default(),
+        &RecorderOptions { hostname: "h".into(), ..RecorderOptions::default() },
+    );
     let manager = ConfigManager::new(mock.client(), ConfigOptions::default(), sender, recorder, health.clone(), gate);
     let mut tasks = JoinSet::new();
     tasks.spawn(manager.run());

@@ -20,9 +20,9 @@ pub fn pod(object: &PodObject, interner: &mut Interner) -> Converted<Pod> {
     let spec = spec(object, node.is_some(), interner, &mut faults);
     let refused = status.conditions.iter().find(|c| c.kind == "PodScheduled" && c.status == "False" && node.is_none());
     let value = Pod {
-        uid: Str::from(meta.uid.as_deref().unwrap_or_default()),
+        uid: interner.str(meta.uid.as_deref().unwrap_or_default()),
         namespace: interner.str(meta.namespace.as_deref().unwrap_or_default()),
-        name: Str::from(meta.name.as_deref().unwrap_or_default()),
+        name: interner.str(meta.name.as_deref().unwrap_or_default()),
         spec: interner.spec(spec),
         node,
         ended: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),

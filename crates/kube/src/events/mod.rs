@@ -9,6 +9,7 @@ pub use wire::{hostname, shorten};
 
 use crate::call::call;
 use crate::problem::Problem;
+use crate::under_way::UnderWay;
 use crate::watch::{Health, ResourceName};
 use aisched_core::event::ApiEvent;
 use kube::Client;
@@ -56,6 +57,8 @@ impl Default for RecorderOptions {
 const DEADLINE: Duration = Duration::from_secs(10);
 /// How often an event is sent again when there is no answer.
 const ATTEMPTS: u32 = 4;
+/// Longest that one event waits for binds to end.
+const GIVE_WAY: Duration = Duration::from_millis(100);
 
 /// Takes events. Cloning shares the queue.
 #[derive(Clone, Debug)]
@@ -65,9 +68,9 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts the workers; they end when the last recorder is gone and the queue is empty.
+    /// Starts the workers; they end when the last recorder is gone and the queue is empty. Events give way to `binds`.
     #[must_use]
-    pub fn start(client: &Client, health: &Health, options: &RecorderOptions) -> Self {
+    pub fn start(client: &Client, health: &Health, binds: &UnderWay, options: &RecorderOptions) -> Self {
         let workers = options.workers.max(1);
         let dropped = Arc::new(AtomicU64::new(0));
         let queue = |_| {
@@ -75,6 +78,7 @@ impl Recorder {
             let worker = Worker {
                 client: client.clone(),
                 health: health.clone(),
+                binds: binds.clone(),
                 hostname: options.hostname.clone(),
                 series: Series::new(options.series_window),
                 bucket: Bucket::new(options.per_second, options.burst, workers, Instant::now()),
@@ -110,6 +114,7 @@ impl Recorder {
 struct Worker {
     client: Client,
     health: Health,
+    binds: UnderWay,
     hostname: String,
     series: Series,
     bucket: Bucket,
@@ -120,6 +125,9 @@ impl Worker {
     async fn run(mut self, mut queue: mpsc::Receiver<Record>) {
         while let Some(record) = queue.recv().await {
             if let Some(send) = self.series.take(record, Instant::now(), wire::now()) {
+                if gives_way(queue.len(), queue.max_capacity()) {
+                    self.binds.none(GIVE_WAY).await;
+                }
                 sleep_until(self.bucket.take(Instant::now())).await;
                 self.send(send).await;
             }
@@ -164,6 +172,11 @@ impl Worker {
     async fn attempt(&self, send: &Send) -> Result<(), Problem> {
         call(&self.client, send.request(&self.hostname), DEADLINE).await
     }
+}
+
+/// Whether the next event gives way to binds: late events are better than late binds, and than lost events.
+fn gives_way(n_waiting: usize, capacity: usize) -> bool {
+    n_waiting < capacity / 2
 }
 
 /// A token bucket: `burst` at once, then one per `interval`.

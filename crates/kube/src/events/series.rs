@@ -4,6 +4,7 @@
 use super::wire::Record;
 use jiff::Timestamp;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -35,14 +36,17 @@ impl Send {
     }
 }
 
-/// The events of late, by content.
+/// The events of late, by a keyed hash of their content: nearly all are never repeated, and whole ones would take megabytes.
+/// That two of them share one is as likely as one in 10¹¹; it would be told as a repeat.
 pub(super) struct Series {
     window: Duration,
-    known: HashMap<Record, Known>,
+    key: RandomState,
+    known: HashMap<u64, Known>,
 }
 
 struct Known {
-    name: String,
+    /// When the first was told: its name.
+    first: Timestamp,
     count: i32,
     seen: Instant,
     updated: Option<Instant>,
@@ -50,14 +54,15 @@ struct Known {
 
 impl Series {
     pub(super) fn new(window: Duration) -> Self {
-        Self { window, known: HashMap::new() }
+        Self { window, key: RandomState::new(), known: HashMap::new() }
     }
 
     /// Takes an event; what has to be sent for it, if anything.
     ///
     /// The first repeat is told at once, so that nobody wonders; later ones are counted and told every two minutes.
     pub(super) fn take(&mut self, record: Record, now: Instant, time: Timestamp) -> Option<Send> {
-        if let Some(known) = self.known.get_mut(&record).filter(|known| now - known.seen <= self.window) {
+        let key = self.key.hash_one(&record);
+        if let Some(known) = self.known.get_mut(&key).filter(|known| now - known.seen <= self.window) {
             known.count = known.count.saturating_add(1);
             known.seen = now;
             if known.updated.is_some_and(|updated| now - updated < UPDATE_EVERY) {
@@ -65,7 +70,7 @@ impl Series {
             }
             known.updated = Some(now);
             let series = SeriesState::Repeat { count: known.count, last: time };
-            return Some(Send { name: known.name.clone(), record, series });
+            return Some(Send { name: record.name_at(known.first), record, series });
         }
         if self.known.len() >= CAPACITY {
             self.known.retain(|_, known| now - known.seen <= self.window);
@@ -73,9 +78,8 @@ impl Series {
                 self.known.clear();
             }
         }
-        let name = record.name_at(time);
-        self.known.insert(record.clone(), Known { name: name.clone(), count: 1, seen: now, updated: None });
-        Some(Send { record, name, series: SeriesState::First(time) })
+        self.known.insert(key, Known { first: time, count: 1, seen: now, updated: None });
+        Some(Send { name: record.name_at(time), record, series: SeriesState::First(time) })
     }
 
     /// The same as a new event, when the one that was repeated is no longer there; repeats count from there.

@@ -61,10 +61,25 @@ fn bucket_lets_a_burst_through_and_then_one_per_interval() {
     assert_eq!((0..6).map(|_| (bucket.take(later) - later).as_millis()).collect::<Vec<_>>(), [0, 0, 0, 0, 0, 100]);
 }
 
+#[test]
+fn events_give_way_to_binds_until_half_of_the_room_is_taken() {
+    let gives_way: Vec<bool> = [0, 1999, 2000, 4000].map(|n_waiting| gives_way(n_waiting, 4000)).into();
+    assert_eq!(gives_way, [true, true, false, false]);
+}
+
+#[tokio::test]
+async fn event_is_sent_though_binds_never_end() {
+    let mock = Mock::start(|_| Answer::Json(201, json!({}))).await;
+    let binds = UnderWay::default();
+    let _bind = binds.begin();
+    Recorder::start(&mock.client(), &Health::default(), &binds, &options()).record(event("why"));
+    mock.seen_at_least(1).await;
+}
+
 #[tokio::test]
 async fn event_and_its_repeat_are_what_the_api_wants() {
     let mock = Mock::start(|_| Answer::Json(201, json!({}))).await;
-    let recorder = Recorder::start(&mock.client(), &Health::default(), &options());
+    let recorder = Recorder::start(&mock.client(), &Health::default(), &UnderWay::default(), &options());
     recorder.record(event("why"));
     recorder.record(event("why"));
     let seen = mock.seen_at_least(2).await;
@@ -93,7 +108,7 @@ async fn repeat_of_an_expired_event_is_told_anew() {
         _ => Answer::Json(201, json!({})),
     })
     .await;
-    let recorder = Recorder::start(&mock.client(), &Health::default(), &options());
+    let recorder = Recorder::start(&mock.client(), &Health::default(), &UnderWay::default(), &options());
     recorder.record(event("why"));
     recorder.record(event("why"));
     let methods: Vec<String> = mock.seen_at_least(3).await.into_iter().map(|s| s.method).collect();
@@ -103,7 +118,7 @@ async fn repeat_of_an_expired_event_is_told_anew() {
 #[tokio::test]
 async fn node_events_are_in_the_default_namespace() {
     let mock = Mock::start(|_| Answer::Json(201, json!({}))).await;
-    let recorder = Recorder::start(&mock.client(), &Health::default(), &options());
+    let recorder = Recorder::start(&mock.client(), &Health::default(), &UnderWay::default(), &options());
     recorder.record(ApiEvent { regarding: Regarding::Node("n1".into()), warning: false, ..event("x") });
     let seen = mock.seen_at_least(1).await;
     assert_eq!(seen[0].line(), "POST /apis/events.k8s.io/v1/namespaces/default/events");
@@ -114,7 +129,7 @@ async fn node_events_are_in_the_default_namespace() {
 #[tokio::test]
 async fn what_does_not_fit_is_dropped_and_counted() {
     let mock = Mock::start(|_| Answer::Hang).await;
-    let recorder = Recorder::start(&mock.client(), &Health::default(), &RecorderOptions { capacity: 3, ..options() });
+    let recorder = Recorder::start(&mock.client(), &Health::default(), &UnderWay::default(), &RecorderOptions { capacity: 3, ..options() });
     recorder.record(event("0"));
     mock.seen_at_least(1).await; // the worker is busy for good
     for i in 1..10 {
@@ -127,7 +142,7 @@ async fn what_does_not_fit_is_dropped_and_counted() {
 async fn missing_permission_is_named() {
     let mock = Mock::start(|_| Answer::status(403, "Forbidden", "events is forbidden")).await;
     let health = Health::default();
-    let recorder = Recorder::start(&mock.client(), &health, &options());
+    let recorder = Recorder::start(&mock.client(), &health, &UnderWay::default(), &options());
     recorder.record(event("a"));
     recorder.record(event("b"));
     mock.seen_at_least(2).await;

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
 use kube::Resource;
 use kube::api::{Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
+use kube::core::request::Error;
+use serde_json::json;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -47,15 +48,47 @@ pub(crate) struct Object {
     pub(crate) uid: Str,
 }
 
-impl Object {
-    fn to_reference(&self) -> Value {
-        let mut reference = json!({"apiVersion": self.api_version, "kind": self.kind, "name": &*self.name});
-        for (key, value) in [("namespace", &self.namespace), ("uid", &self.uid)] {
-            if !value.is_empty() {
-                reference[key] = json!(&**value);
-            }
-        }
-        reference
+/// A new event as the API takes it. Borrowed and written at once: there is one for every pod.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Meta<'a>,
+    event_time: String,
+    reporting_controller: &'a str,
+    reporting_instance: String,
+    action: &'a str,
+    reason: &'a str,
+    regarding: Reference<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    related: Option<Reference<'a>>,
+    note: &'a str,
+    r#type: &'static str,
+}
+
+#[derive(serde::Serialize)]
+struct Meta<'a> {
+    name: &'a str,
+    namespace: &'a str,
+}
+
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Reference<'a> {
+    api_version: &'a str,
+    kind: &'static str,
+    name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    namespace: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    uid: &'a str,
+}
+
+impl<'a> From<&'a Object> for Reference<'a> {
+    fn from(object: &'a Object) -> Self {
+        let Object { api_version, kind, namespace, name, uid } = object;
+        Self { api_version, kind, name, namespace, uid }
     }
 }
 
@@ -81,7 +114,7 @@ impl From<ApiEvent> for Record {
             warning: event.warning,
             reason: event.reason.into(),
             action: event.action.into(),
-            note: shorten(&event.note).into_owned(),
+            note: if event.note.len() > NOTE_LIMIT { shorten(&event.note).into_owned() } else { event.note },
             reporter: event.reporter,
         }
     }
@@ -111,7 +144,7 @@ pub(super) fn now() -> Timestamp {
 
 /// As the API's `MicroTime`.
 fn micro_time(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+    format!("{time:.6}")
 }
 
 impl Record {
@@ -126,22 +159,21 @@ impl Record {
         format!("{}{suffix}", self.object.name[..end].trim_end_matches(['.', '-']))
     }
 
-    fn to_event(&self, name: &str, time: Timestamp, hostname: &str) -> Value {
-        let mut event = json!({
-            "apiVersion": "events.k8s.io/v1", "kind": "Event",
-            "metadata": {"name": name, "namespace": self.namespace()},
-            "eventTime": micro_time(time),
-            "reportingController": &*self.reporter,
-            "reportingInstance": instance(&self.reporter, hostname),
-            "action": self.action, "reason": self.reason,
-            "regarding": self.object.to_reference(),
-            "note": self.note,
-            "type": if self.warning { "Warning" } else { "Normal" },
-        });
-        if let Some(related) = &self.related {
-            event["related"] = related.to_reference();
+    fn body<'a>(&'a self, name: &'a str, time: Timestamp, hostname: &str) -> Body<'a> {
+        Body {
+            api_version: "events.k8s.io/v1",
+            kind: "Event",
+            metadata: Meta { name, namespace: self.namespace() },
+            event_time: micro_time(time),
+            reporting_controller: &self.reporter,
+            reporting_instance: instance(&self.reporter, hostname),
+            action: &self.action,
+            reason: &self.reason,
+            regarding: (&self.object).into(),
+            related: self.related.as_ref().map(Into::into),
+            note: &self.note,
+            r#type: if self.warning { "Warning" } else { "Normal" },
         }
-        event
     }
 }
 
@@ -157,8 +189,8 @@ impl Send {
         let request = kube::core::Request::new(Event::url_path(&(), Some(self.record.namespace())));
         match &self.series {
             SeriesState::First(time) => {
-                let event = self.record.to_event(&self.name, *time, hostname);
-                request.create(&PostParams::default(), event.to_string().into_bytes())
+                let event = serde_json::to_vec(&self.record.body(&self.name, *time, hostname)).map_err(Error::SerializeBody)?;
+                request.create(&PostParams::default(), event)
             }
             SeriesState::Repeat { count, last } => {
                 let patch = json!({"series": {"count": count, "lastObservedTime": micro_time(*last)}});

@@ -10,8 +10,13 @@ use crate::objects::{
 };
 use aisched_core::event::{Event, PodRef};
 use aisched_model::Str;
+use aisched_model::disruption::DisruptionBudget;
+use aisched_model::labels::Labels;
+use aisched_model::node::Node;
 use aisched_model::owners::OwnerKind;
+use aisched_model::pod::Pod;
 use aisched_model::storage_facts::Fault;
+use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
 use kube::Resource;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -34,27 +39,35 @@ pub(super) trait Kind: Send + 'static {
     /// Field selector.
     const FIELDS: &'static str = "";
 
-    /// What the engine is told of an object, and what of it could not be used.
-    fn set(object: &Self::Object, interner: &mut Interner) -> (Event, Vec<Fault>);
+    /// Everything that the engine is told of an object: the same again is no news.
+    type News: Clone + PartialEq + Send;
+
+    /// What the engine is to be told of an object, and what of it could not be used.
+    fn read(object: &Self::Object, interner: &mut Interner) -> (Self::News, Vec<Fault>);
+    /// How it is told.
+    fn set(news: Self::News) -> Event;
     /// What the engine is told when it is gone.
     fn gone(id: Id) -> Event;
 }
 
 macro_rules! kinds {
-    ($($kind:ident: $object:ty, $plural:literal in $group:literal, $(required: $required:literal,)? $(fields: $fields:literal,)?
-        set: $convert:path => $set:expr, gone: $gone:expr;)*) => {$(
+    ($($kind:ident: $object:ty => $news:ty, $plural:literal in $group:literal, $(required: $required:literal,)? $(fields: $fields:literal,)?
+        read: $convert:path => $read:expr, set: $set:expr, gone: $gone:expr;)*) => {$(
         pub(super) struct $kind;
 
         impl Kind for $kind {
             type Object = $object;
+            type News = $news;
             const NAME: ResourceName = ResourceName { plural: $plural, group: $group };
             const REQUIRED: bool = false $(|| $required)?;
             $(const FIELDS: &'static str = $fields;)?
 
-            fn set(object: &Self::Object, interner: &mut Interner) -> (Event, Vec<Fault>) {
-                let converted = $convert(object, interner);
-                let faults = converted.faults.clone();
-                ($set(converted), faults)
+            fn read(object: &Self::Object, interner: &mut Interner) -> (Self::News, Vec<Fault>) {
+                $read($convert(object, interner))
+            }
+
+            fn set(news: Self::News) -> Event {
+                $set(news)
             }
 
             fn gone(id: Id) -> Event {
@@ -65,43 +78,53 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Nodes: NodeObject, "nodes" in "", required: true,
-        set: convert::node => |c: Converted<_>| Event::NodeSet(Arc::new(c.value), [c.faults, c.hints].concat()), gone: |id: Id| Event::NodeGone(id.name);
+    Nodes: NodeObject => (Arc<Node>, Vec<Fault>), "nodes" in "", required: true,
+        read: convert::node => with_faults, set: |(node, faults)| Event::NodeSet(node, faults), gone: |id: Id| Event::NodeGone(id.name);
     // A pod that has ended uses nothing: it is not listed, and a pod that ends is told as gone.
-    Pods: PodObject, "pods" in "", required: true, fields: "status.phase!=Succeeded,status.phase!=Failed",
-        set: convert::pod => |c: Converted<_>| Event::PodSet(Arc::new(c.value)),
+    Pods: PodObject => Arc<Pod>, "pods" in "", required: true, fields: "status.phase!=Succeeded,status.phase!=Failed",
+        read: convert::pod => shared, set: Event::PodSet,
         gone: |id: Id| Event::PodGone(PodRef { uid: id.uid, namespace: id.namespace, name: id.name });
-    Claims: ClaimObject, "persistentvolumeclaims" in "",
-        set: convert::claim => |c: Converted<_>| Event::ClaimSet(Arc::new(c.value)), gone: |id: Id| Event::ClaimGone(id.namespace, id.name);
-    Volumes: PersistentVolumeObject, "persistentvolumes" in "",
-        set: convert::volume => |c: Converted<_>| Event::VolumeSet(Arc::new(c.value)), gone: |id: Id| Event::VolumeGone(id.name);
-    Classes: StorageClassObject, "storageclasses" in "storage.k8s.io",
-        set: convert::class => |c: Converted<_>| Event::ClassSet(Arc::new(c.value)), gone: |id: Id| Event::ClassGone(id.name);
-    CsiNodes: CsiNodeObject, "csinodes" in "storage.k8s.io",
-        set: convert::csi_node => |c: Converted<_>| Event::CsiNodeSet(Arc::new(c.value)), gone: |id: Id| Event::CsiNodeGone(id.name);
-    CsiDrivers: CsiDriverObject, "csidrivers" in "storage.k8s.io",
-        set: convert::csi_driver => |c: Converted<_>| Event::CsiDriverSet(Arc::new(c.value)), gone: |id: Id| Event::CsiDriverGone(id.name);
-    StorageCapacities: StorageCapacityObject, "csistoragecapacities" in "storage.k8s.io",
-        set: convert::storage_capacity => |c: Converted<_>| Event::CapacitySet(Arc::new(c.value)),
+    Claims: ClaimObject => Arc<Claim>, "persistentvolumeclaims" in "",
+        read: convert::claim => shared, set: Event::ClaimSet, gone: |id: Id| Event::ClaimGone(id.namespace, id.name);
+    Volumes: PersistentVolumeObject => Arc<Volume>, "persistentvolumes" in "",
+        read: convert::volume => shared, set: Event::VolumeSet, gone: |id: Id| Event::VolumeGone(id.name);
+    Classes: StorageClassObject => Arc<StorageClass>, "storageclasses" in "storage.k8s.io",
+        read: convert::class => shared, set: Event::ClassSet, gone: |id: Id| Event::ClassGone(id.name);
+    CsiNodes: CsiNodeObject => Arc<CsiNode>, "csinodes" in "storage.k8s.io",
+        read: convert::csi_node => shared, set: Event::CsiNodeSet, gone: |id: Id| Event::CsiNodeGone(id.name);
+    CsiDrivers: CsiDriverObject => Arc<CsiDriver>, "csidrivers" in "storage.k8s.io",
+        read: convert::csi_driver => shared, set: Event::CsiDriverSet, gone: |id: Id| Event::CsiDriverGone(id.name);
+    StorageCapacities: StorageCapacityObject => Arc<StorageCapacity>, "csistoragecapacities" in "storage.k8s.io",
+        read: convert::storage_capacity => shared, set: Event::CapacitySet,
         gone: |id: Id| Event::CapacityGone(id.namespace, id.name);
-    Attachments: AttachmentObject, "volumeattachments" in "storage.k8s.io",
-        set: convert::attachment => |c: Converted<_>| Event::AttachmentSet(Arc::new(c.value)), gone: |id: Id| Event::AttachmentGone(id.name);
-    Budgets: BudgetObject, "poddisruptionbudgets" in "policy",
-        set: convert::budget => |c: Converted<_>| Event::BudgetSet(Arc::new(c.value)), gone: |id: Id| Event::BudgetGone(id.namespace, id.name);
-    Namespaces: NamespaceObject, "namespaces" in "",
-        set: convert::namespace => |c: Converted<(Str, _)>| Event::NamespaceSet(c.value.0, c.value.1), gone: |id: Id| Event::NamespaceGone(id.name);
-    Services: ServiceObject, "services" in "",
-        set: convert::service => owner, gone: |id| owner_gone(OwnerKind::Service, id);
-    ReplicationControllers: ReplicationControllerObject, "replicationcontrollers" in "",
-        set: convert::replication_controller => owner, gone: |id| owner_gone(OwnerKind::ReplicationController, id);
-    ReplicaSets: ReplicaSetObject, "replicasets" in "apps",
-        set: convert::replica_set => owner, gone: |id| owner_gone(OwnerKind::ReplicaSet, id);
-    StatefulSets: StatefulSetObject, "statefulsets" in "apps",
-        set: convert::stateful_set => owner, gone: |id| owner_gone(OwnerKind::StatefulSet, id);
+    Attachments: AttachmentObject => Arc<Attachment>, "volumeattachments" in "storage.k8s.io",
+        read: convert::attachment => shared, set: Event::AttachmentSet, gone: |id: Id| Event::AttachmentGone(id.name);
+    Budgets: BudgetObject => Arc<DisruptionBudget>, "poddisruptionbudgets" in "policy",
+        read: convert::budget => shared, set: Event::BudgetSet, gone: |id: Id| Event::BudgetGone(id.namespace, id.name);
+    Namespaces: NamespaceObject => (Str, Labels), "namespaces" in "",
+        read: convert::namespace => plain, set: |(name, labels)| Event::NamespaceSet(name, labels), gone: |id: Id| Event::NamespaceGone(id.name);
+    Services: ServiceObject => convert::Owner, "services" in "",
+        read: convert::service => plain, set: |(id, selector)| Event::OwnerSet(id, selector), gone: |id| owner_gone(OwnerKind::Service, id);
+    ReplicationControllers: ReplicationControllerObject => convert::Owner, "replicationcontrollers" in "",
+        read: convert::replication_controller => plain, set: |(id, selector)| Event::OwnerSet(id, selector), gone: |id| owner_gone(OwnerKind::ReplicationController, id);
+    ReplicaSets: ReplicaSetObject => convert::Owner, "replicasets" in "apps",
+        read: convert::replica_set => plain, set: |(id, selector)| Event::OwnerSet(id, selector), gone: |id| owner_gone(OwnerKind::ReplicaSet, id);
+    StatefulSets: StatefulSetObject => convert::Owner, "statefulsets" in "apps",
+        read: convert::stateful_set => plain, set: |(id, selector)| Event::OwnerSet(id, selector), gone: |id| owner_gone(OwnerKind::StatefulSet, id);
 }
 
-fn owner(owner: Converted<convert::Owner>) -> Event {
-    Event::OwnerSet(owner.value.0, owner.value.1)
+fn plain<T>(converted: Converted<T>) -> (T, Vec<Fault>) {
+    (converted.value, converted.faults)
+}
+
+fn shared<T>(converted: Converted<T>) -> (Arc<T>, Vec<Fault>) {
+    (Arc::new(converted.value), converted.faults)
+}
+
+/// A node goes to the engine with its faults, which it tells as events.
+fn with_faults(converted: Converted<Node>) -> ((Arc<Node>, Vec<Fault>), Vec<Fault>) {
+    let all = [&*converted.faults, &*converted.hints].concat();
+    ((Arc::new(converted.value), all), converted.faults)
 }
 
 fn owner_gone(kind: OwnerKind, id: Id) -> Event {

@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+/// A pod that differs from version to version.
 fn pod(name: &str, uid: &str, version: &str) -> Value {
-    json!({"kind": "Pod", "apiVersion": "v1", "metadata": {"name": name, "namespace": "ns", "uid": uid, "resourceVersion": version}, "spec": {}})
+    let labels = json!({"version": version});
+    let metadata = json!({"name": name, "namespace": "ns", "uid": uid, "resourceVersion": version, "labels": labels});
+    json!({"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": {}})
 }
 
 fn bookmark(version: &str) -> Value {
@@ -86,6 +89,23 @@ async fn streaming_list_is_taken_where_there_is_one() {
     })
     .await;
     assert_eq!(watched::<kinds::Pods>(mock.client(), true).next(3).await, ["set a a1", "synced", "set a a1"]);
+}
+
+#[tokio::test]
+async fn change_that_bears_on_nothing_is_no_news() {
+    let running = |version: &str| {
+        let mut running = pod("a", "a1", "1");
+        running["metadata"]["resourceVersion"] = version.into();
+        running["status"] = json!({"phase": "Running", "podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": "True"}]});
+        running
+    };
+    let mut deleting = running("4");
+    deleting["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z".into();
+    let events = [("ADDED", pod("a", "a1", "1")), ("MODIFIED", running("2")), ("MODIFIED", running("3")), ("MODIFIED", deleting)];
+    let events = events.map(|(kind, object)| json!({"type": kind, "object": object}));
+    let end = json!({"type": "DELETED", "object": running("5")});
+    let mock = Mock::start(move |_| Answer::watch(events.iter().cloned().chain([bookmark("4"), end.clone()]).collect())).await;
+    assert_eq!(watched::<kinds::Pods>(mock.client(), true).next(4).await, ["set a a1", "set a a1", "synced", "gone a a1"]);
 }
 
 #[tokio::test]

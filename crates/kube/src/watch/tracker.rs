@@ -1,11 +1,11 @@
 //! Turns what a watch of one kind reports into the engine's events, and finds out what vanished while nobody was looking.
-//! Knows no network; keeps names only, never objects.
+//! Knows no network; keeps what the engine was told, which shares it, and no object.
 
 use super::kinds::{Id, Kind};
 use crate::intern::Interner;
 use aisched_core::event::Event;
 use aisched_model::Str;
-use kube::{Resource, ResourceExt};
+use kube::Resource;
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -13,16 +13,18 @@ use std::marker::PhantomData;
 use tracing::warn;
 
 /// What is known of the objects of one kind.
-pub(super) struct Tracker<K> {
-    known: BTreeMap<(Str, Str), Known>,
+pub(super) struct Tracker<K: Kind> {
+    known: BTreeMap<(Str, Str), Known<K::News>>,
     /// Counts the lists: what the last one did not name is gone.
     round: u32,
     interner: Interner,
     kind: PhantomData<K>,
 }
 
-struct Known {
+struct Known<N> {
     uid: Str,
+    /// What the engine was told last.
+    told: N,
     /// Hash of the resource version: an object that a new list names in the same version is no news.
     version: u64,
     round: u32,
@@ -53,6 +55,7 @@ impl<K: Kind> Tracker<K> {
         let version = hash(object.meta().resource_version.as_deref().unwrap_or_default());
         let mut events = Vec::new();
         let mut reported = 0;
+        let mut told = None;
         match self.known.get_mut(&key) {
             Some(known) if known.uid == id.uid => {
                 known.round = self.round;
@@ -60,18 +63,23 @@ impl<K: Kind> Tracker<K> {
                     return events;
                 }
                 reported = known.faults;
+                told = Some(&known.told);
             }
             Some(known) => events.push(K::gone(Id { uid: known.uid.clone(), ..id.clone() })),
             None => {}
         }
-        let (event, faults) = K::set(object, &mut self.interner);
-        events.push(event);
+        let (mut news, faults) = K::read(object, &mut self.interner);
+        match told {
+            // A heartbeat, a container's start: nothing that bears on placement. The new value is dropped for the old one.
+            Some(told) if *told == news => news = told.clone(),
+            Some(_) | None => events.push(K::set(news.clone())),
+        }
         let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
         let faults = if shown.is_empty() { 0 } else { hash(&shown) };
         if faults != reported && faults != 0 {
             warn!(kind = K::NAME.plural, namespace = &*id.namespace, name = &*id.name, "{}", shown.join("; "));
         }
-        self.known.insert(key, Known { uid: id.uid, version, round: self.round, faults });
+        self.known.insert(key, Known { uid: id.uid, told: news, version, round: self.round, faults });
         events
     }
 
@@ -87,9 +95,9 @@ impl<K: Kind> Tracker<K> {
     fn id(&mut self, object: &K::Object) -> (Id, (Str, Str)) {
         let meta = object.meta();
         let namespace = self.interner.str(meta.namespace.as_deref().unwrap_or_default());
-        let name = Str::from(object.name_any());
+        let name = self.interner.str(meta.name.as_deref().unwrap_or_default());
         let key = self.known.get_key_value(&(namespace.clone(), name.clone())).map_or((namespace, name), |(key, _)| key.clone());
-        (Id { namespace: key.0.clone(), name: key.1.clone(), uid: Str::from(meta.uid.as_deref().unwrap_or_default()) }, key)
+        (Id { namespace: key.0.clone(), name: key.1.clone(), uid: self.interner.str(meta.uid.as_deref().unwrap_or_default()) }, key)
     }
 }
 
