@@ -26,6 +26,8 @@ pub struct Node {
     pub allocatable: Resources,
     /// `status.allocatable.pods`.
     pub allocatable_pods: i64,
+    /// `status.declaredFeatures`.
+    pub declared_features: Vec<Str>,
     /// Images on the node: every name of each, with its size in bytes.
     pub images: Vec<(Str, i64)>,
     /// Storage facts, derived from labels, annotations and sizes.

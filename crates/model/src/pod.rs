@@ -86,6 +86,8 @@ pub struct PodSpec {
     pub images: Vec<Str>,
     /// How many containers `images` was taken from (init containers included).
     pub n_containers: usize,
+    /// Features that a node has to declare, because the pod uses what only they make work.
+    pub required_features: Vec<Str>,
     /// Volumes that bear on placement.
     pub volumes: Vec<PodVolume>,
 }

@@ -16,6 +16,7 @@ mod inter_pod_affinity;
 mod io_pattern_based;
 mod kueue_aware;
 mod node_affinity;
+mod node_declared_features;
 mod node_name;
 mod node_ports;
 mod node_resources_balanced_allocation;
@@ -75,6 +76,7 @@ const REGISTRY: &[(&str, Make)] = &[
     ("InterPodAffinity", |args| Box::new(InterPodAffinity { args: args.inter_pod_affinity.clone() })),
     ("KueueAware", |_| Box::new(kueue_aware::KueueAware)),
     ("NodeAffinity", |args| Box::new(NodeAffinity { args: args.node_affinity.clone() })),
+    ("NodeDeclaredFeatures", |_| Box::new(node_declared_features::NodeDeclaredFeatures)),
     ("NodeName", |_| Box::new(node_name::NodeName)),
     ("NodePorts", |_| Box::new(node_ports::NodePorts)),
     ("NodeResourcesBalancedAllocation", |args| Box::new(NodeResourcesBalancedAllocation { args: args.balanced_allocation.clone() })),

@@ -30,6 +30,7 @@ pub fn node(object: &NodeObject, interner: &mut Interner) -> Converted<Node> {
         unschedulable: object.spec.unschedulable,
         allocatable_pods: allocatable.get("pods").unwrap_or(0),
         allocatable: allocatable.to_resources(interner),
+        declared_features: status.declared_features.iter().map(|f| interner.str(f)).collect(),
         images: images.map(|(name, size)| (interner.str(name), size)).collect(),
         storage,
     };

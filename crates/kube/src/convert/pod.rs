@@ -82,6 +82,7 @@ fn spec(object: &PodObject, bound: bool, interner: &mut Interner, faults: &mut V
         host_ports: host_ports(object, interner),
         n_containers: images.len(),
         images,
+        required_features: required_features(object, interner),
         volumes: spec.volumes.iter().filter_map(|v| volume(v, interner)).collect(),
     }
 }
@@ -106,6 +107,22 @@ fn images(object: &PodObject, interner: &mut Interner) -> Vec<Str> {
     let containers = spec.init_containers.iter().chain(&spec.containers).map(|c| c.image.as_str());
     let volumes = spec.volumes.iter().filter_map(|v| v.image.as_ref()).map(|i| i.reference.as_str());
     containers.chain(volumes).map(|image| interner.str(image)).collect()
+}
+
+/// What only nodes that declare it can do (KEP-5328). Features that matter to updates alone are not here.
+fn required_features(object: &PodObject, interner: &mut Interner) -> Vec<Str> {
+    let spec = &object.spec;
+    let lasting = || spec.containers.iter().chain(&spec.init_containers);
+    let restarts_all = lasting().flat_map(|c| &c.restart_policy_rules).any(|rule| rule.action == "RestartAllContainers");
+    let own_users = spec.host_network && spec.host_users == Some(false);
+    let mounts = lasting().chain(&spec.ephemeral_containers).flat_map(|c| &c.volume_mounts);
+    let bind_options = mounts.into_iter().any(|mount| !mount.bind_mount_options.is_empty());
+    let features = [
+        ("RestartAllContainersOnContainerExits", restarts_all),
+        ("UserNamespacesHostNetworkSupport", own_users),
+        ("VolumeBindMountOptions", bind_options),
+    ];
+    features.into_iter().filter(|(_, needed)| *needed).map(|(feature, _)| interner.str(feature)).collect()
 }
 
 fn volume(v: &VolumeObject, interner: &mut Interner) -> Option<PodVolume> {

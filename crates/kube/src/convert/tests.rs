@@ -328,3 +328,32 @@ fn in_tree_volumes_are_those_of_the_driver_that_took_over() {
         assert_eq!(read, (Some(expected.0), Some(expected.1), Some(expected.2)));
     }
 }
+
+#[test]
+fn pod_needs_the_features_that_its_fields_stand_for() {
+    for (spec, expected) in [
+        (json!({}), &[][..]),
+        (json!({"hostNetwork": true, "hostUsers": false}), &["UserNamespacesHostNetworkSupport"]),
+        (json!({"hostNetwork": true, "hostUsers": true}), &[]),
+        (json!({"hostUsers": false}), &[]),
+        (json!({"containers": [{"name": "c", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]}), &[]),
+        (
+            json!({"containers": [{"name": "c", "volumeMounts": [{"name": "v", "bindMountOptions": ["noexec"]}]}]}),
+            &["VolumeBindMountOptions"],
+        ),
+        (
+            json!({"ephemeralContainers": [{"name": "c", "volumeMounts": [{"name": "v", "bindMountOptions": ["noexec"]}]}]}),
+            &["VolumeBindMountOptions"],
+        ),
+        (json!({"containers": [{"name": "c", "restartPolicyRules": [{"action": "Restart"}]}]}), &[]),
+        (
+            json!({"hostNetwork": true, "hostUsers": false, "initContainers": [{"name": "c", "restartPolicyRules": [{"action": "RestartAllContainers"}]}]}),
+            &["RestartAllContainersOnContainerExits", "UserNamespacesHostNetworkSupport"],
+        ),
+    ] {
+        let pod = pod_with(spec.clone());
+        assert!(pod.spec.required_features.iter().map(|f| &**f).eq(expected.iter().copied()), "{spec}: {:?}", pod.spec.required_features);
+    }
+    let node = node_of(json!({"metadata": {"name": "n"}, "status": {"allocatable": {"cpu": 1}, "declaredFeatures": ["A", "B"]}}));
+    assert_eq!(node.value.declared_features, ["A".into(), "B".into()]);
+}

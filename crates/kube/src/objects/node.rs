@@ -34,7 +34,7 @@ pub struct NodeSpecObject {
 
 /// `status`.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 #[allow(missing_docs, reason = "the fields are the API's")]
 pub struct NodeStatusObject {
     #[serde(deserialize_with = "nullable")]
@@ -42,6 +42,8 @@ pub struct NodeStatusObject {
     pub allocatable: Option<Quantities>,
     #[serde(deserialize_with = "nullable")]
     pub images: Vec<NodeImage>,
+    #[serde(deserialize_with = "nullable")]
+    pub declared_features: Vec<String>,
 }
 
 /// An image on a node.

@@ -1,9 +1,10 @@
 //! The pod fields that the scheduler reads.
-//! Leaves out everything that only the kubelet reads: environment, probes, mounts, security contexts.
+//! Leaves out everything that only the kubelet reads: environment, probes, security contexts.
 
 use super::{Quantities, nullable, slim_meta};
 use k8s_openapi::api::core::v1::{Affinity, Pod, Toleration, TopologySpreadConstraint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
 
 /// A pod.
@@ -45,12 +46,15 @@ pub struct PodSpecObject {
     #[serde(deserialize_with = "nullable")]
     pub init_containers: Vec<ContainerObject>,
     #[serde(deserialize_with = "nullable")]
+    pub ephemeral_containers: Vec<ContainerObject>,
+    #[serde(deserialize_with = "nullable")]
     pub overhead: Quantities,
     pub resources: Option<ResourcesObject>,
     #[serde(deserialize_with = "nullable")]
     pub volumes: Vec<VolumeObject>,
     #[serde(deserialize_with = "nullable")]
     pub host_network: bool,
+    pub host_users: Option<bool>,
 }
 
 /// An object of which only the name is read.
@@ -70,6 +74,10 @@ pub struct ContainerObject {
     #[serde(deserialize_with = "nullable")]
     pub image: String,
     pub restart_policy: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub restart_policy_rules: Vec<RestartRule>,
+    #[serde(deserialize_with = "nullable")]
+    pub volume_mounts: Vec<MountObject>,
     #[serde(deserialize_with = "nullable")]
     pub ports: Vec<PortObject>,
     #[serde(deserialize_with = "nullable")]
@@ -141,6 +149,13 @@ parts! {
         image: String,
         #[serde(deserialize_with = "nullable")] read_only: bool,
     }
+}
+
+parts! {
+    /// A container's `restartPolicyRules[]`.
+    RestartRule { #[serde(deserialize_with = "nullable")] action: String }
+    /// A container's `volumeMounts[]`; what is mounted where does not matter.
+    MountObject { #[serde(deserialize_with = "nullable")] bind_mount_options: Vec<IgnoredAny> }
 }
 
 /// `status`.
