@@ -1,6 +1,7 @@
 //! Keeps the snapshot up to date: nodes, the pods on them (assumed ones included), claims, volumes, classes.
 //! Knows neither queue nor time; whatever changed is returned as values, so that the engine can wake pods.
 
+use crate::journal::Journal;
 use crate::promises::Promises;
 use aisched_model::Str;
 use aisched_model::node::{Node, NodeInfo, PlacedPod};
@@ -23,6 +24,8 @@ pub struct Cache {
     homes: BTreeMap<Str, Home>,
     /// Volumes and claims that binds under way are about.
     promises: Promises,
+    /// What happened to the nodes.
+    journal: Journal,
 }
 
 /// A placed pod's place.
@@ -45,6 +48,11 @@ impl Cache {
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// What happened to the nodes.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// For objects that have no bookkeeping: claims, volumes, classes, drivers, namespaces.
@@ -72,6 +80,9 @@ impl Cache {
             Ok(i) => {
                 let info = Arc::make_mut(&mut nodes[i]);
                 let old = core::mem::replace(&mut info.node, node);
+                if old != info.node {
+                    self.journal.touched(i);
+                }
                 self.count_images(&old, false);
                 NodeChange::Changed(old)
             }
@@ -79,6 +90,7 @@ impl Cache {
                 let mut info = self.homeless.remove(&node.name).unwrap_or_default();
                 info.node = node;
                 nodes.insert(i, Arc::new(info));
+                self.journal.moved();
                 NodeChange::Added
             }
         }
@@ -88,6 +100,7 @@ impl Cache {
     pub fn remove_node(&mut self, name: &str) -> Option<Arc<Node>> {
         let i = self.snapshot.node_idx(name)?;
         let info = self.snapshot.nodes.remove(i);
+        self.journal.moved();
         let node = info.node.clone();
         self.count_images(&node, false);
         if !info.pods.is_empty() {
@@ -175,7 +188,10 @@ impl Cache {
         self.homes.insert(pod.uid.clone(), Home { node: node.clone(), assumed });
         let placed = PlacedPod { pod, io };
         match self.snapshot.node_idx(&node) {
-            Some(i) => Arc::make_mut(&mut self.snapshot.nodes[i]).add(placed),
+            Some(i) => {
+                self.journal.touched(i);
+                Arc::make_mut(&mut self.snapshot.nodes[i]).add(placed);
+            }
             None => self.homeless.entry(node).or_default().add(placed),
         }
     }
@@ -183,7 +199,10 @@ impl Cache {
     fn take(&mut self, uid: &str) -> Option<PlacedPod> {
         let home = self.homes.remove(uid)?;
         let placed = match self.snapshot.node_idx(&home.node) {
-            Some(i) => Arc::make_mut(&mut self.snapshot.nodes[i]).remove(uid),
+            Some(i) => {
+                self.journal.touched(i);
+                Arc::make_mut(&mut self.snapshot.nodes[i]).remove(uid)
+            }
             None => self.remove_homeless(&home.node, uid),
         }?;
         self.snapshot.count_priority(placed.pod.spec.priority, false);

@@ -1,22 +1,30 @@
 //! Finds a node for a pod: prepare, filter, score, choose, and say why.
-//! Leaves out queueing, binding and the cache; has no state, so that the same attempt always gives the same decision.
+//! Leaves out queueing, binding and the cache; the same attempt always gives the same decision, whatever is remembered of earlier ones.
+
+mod part;
+mod rank;
+mod rows;
+
+pub(crate) use rank::Luck;
+pub(crate) use rows::Rows;
 
 use crate::consult::{EXTENDER, Heard};
-use crate::decision::{Decision, NodeReport, PluginScore, PolicyView, ReasonView};
-use crate::framework::{Attempt, Plugin, Prepared, Refusal, RefusalCode, Score};
-use crate::preemption::{Against, Judge, Nominate, Preemption, Trial, preempt, rivals};
+use crate::decision::{Decision, NodeReport, PolicyView, ReasonView};
+use crate::framework::{Attempt, RefusalCode};
+use crate::preemption::{Against, Nominate, Preemption, Trial, preempt, rivals};
 use crate::profile::{Active, MILLI, Points, Profile};
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
 use aisched_model::policy::PolicySource;
 use aisched_model::volume::VolumePlan;
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
+use part::{Part, judges, narrowed, prepare, volumes};
+use rank::{Rank, rank};
 
 /// How to choose between equals, and how much to explain.
 #[derive(Clone, Copy, Debug)]
@@ -43,32 +51,28 @@ pub struct Outcome {
     pub nominate: Nominate,
 }
 
-/// A plugin's prepared part, its weight in thousandths, its scores of the feasible nodes.
-struct Part<'a> {
-    plugin: &'a dyn Plugin,
-    weight: i64,
-    points: Points,
-    prepared: Prepared<'a>,
-    /// It refused the pod whatever the node.
-    refused: bool,
-    scores: Vec<i64>,
-}
-
 /// Decides where the attempt's pod goes.
 #[must_use]
 pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice<'_>) -> Outcome {
+    decide_with(profile, attempt, choice, &mut Rows::default())
+}
+
+/// Decides with what is remembered of the pod's template: the decision is the same, but made sooner.
+pub(crate) fn decide_with(profile: &Profile, attempt: &Attempt<'_>, choice: Choice<'_>, rows: &mut Rows) -> Outcome {
     let mut active = profile.active(attempt.config, attempt.policy);
     active.extend(choice.heard.told.map(|told| Active { plugin: told, weight: MILLI, points: Points::ALL }));
-    let (mut parts, refusal) = prepare(&active, attempt);
+    let (mut parts, pre_filter) = prepare(&active, attempt);
     let nodes = &attempt.snapshot.nodes;
-    let (verdicts, pre_filter, feasible) = look_at_nodes(&parts, refusal, attempt, false);
-    score(&mut parts, nodes, &feasible);
-    let ranking = rank(&parts, nodes, &feasible, attempt, choice.salt, choice.report_nodes.max(1));
-    let preemption = ranking.is_empty().then(|| post_filter(profile, &parts, attempt, pre_filter.as_ref(), &verdicts, choice));
-    let refusals = histogram(&verdicts);
+    let mut spare = Rows::default();
+    let rows = look_at_nodes(&parts, pre_filter.as_ref(), attempt, false, rows, &mut spare);
+    let scored = score(&mut parts, nodes, rows);
+    let luck = Luck::new(choice.salt, &attempt.pod.uid);
+    let ranking = rank(&scored.totals, nodes, luck, choice.report_nodes.max(1));
+    let preemption = ranking.is_empty().then(|| post_filter(profile, &parts, attempt, pre_filter.as_ref(), rows, choice));
+    let refusals = histogram(rows);
     let message = preemption.as_ref().map(|p| message(nodes.len(), pre_filter.as_ref(), &refusals, &p.tail));
     let volumes = ranking.first().and_then(|best| volumes(&parts, &nodes[best.node_idx]));
-    let mut refused_by: Vec<&'static str> = verdicts.iter().flatten().map(|a| a.plugin).collect();
+    let mut refused_by: Vec<&'static str> = rows.refusals().map(|(against, _)| against.plugin).collect();
     refused_by.extend(pre_filter.map(|a| a.plugin));
     refused_by.sort_unstable();
     refused_by.dedup();
@@ -82,8 +86,8 @@ pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice<'_>) -> O
         profile: attempt.workload.view(),
         config_generation: attempt.config.generation,
         n_nodes: nodes.len(),
-        n_feasible: feasible.len(),
-        nodes: report(&parts, nodes, &verdicts, &ranking, choice.report_nodes),
+        n_feasible: rows.n_feasible(),
+        nodes: report(&parts, nodes, rows, &ranking, &scored, choice.report_nodes),
         has_ai_plugins: profile.has_ai_plugins(),
         refusals,
     };
@@ -95,33 +99,62 @@ pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice<'_>) -> O
 pub fn feasible(profile: &Profile, attempt: &Attempt<'_>, all: bool) -> Vec<Str> {
     let active = profile.active(attempt.config, attempt.policy);
     let (parts, refusal) = prepare(&active, attempt);
-    let (_, _, feasible) = look_at_nodes(&parts, refusal, attempt, all);
-    feasible.into_iter().map(|i| attempt.snapshot.nodes[i].node.name.clone()).collect()
-}
-
-/// What the plugins have to have done about the pod's volumes on this node.
-fn volumes(parts: &[Part<'_>], node: &NodeInfo) -> Option<VolumePlan> {
-    parts.iter().filter_map(|part| part.prepared.filter.as_deref()).find_map(|filter| filter.volumes(node))
+    let (mut rows, mut spare) = (Rows::default(), Rows::default());
+    let rows = look_at_nodes(&parts, refusal.as_ref(), attempt, all, &mut rows, &mut spare);
+    rows.feasible().map(|i| attempt.snapshot.nodes[i].node.name.clone()).collect()
 }
 
 /// Judges the nodes. The one that the pod is nominated to is looked at first, and if it will do no other is, unless `all` are wanted.
-fn look_at_nodes(
+/// What is remembered in `rows` serves pods that may go anywhere; what is found for others stands in `spare`.
+fn look_at_nodes<'r>(
     parts: &[Part<'_>],
-    refusal: Option<Against>,
+    refusal: Option<&Against>,
     attempt: &Attempt<'_>,
     all: bool,
-) -> (Vec<Option<Against>>, Option<Against>, Vec<usize>) {
-    let snapshot = attempt.snapshot;
+    rows: &'r mut Rows,
+    spare: &'r mut Rows,
+) -> &'r mut Rows {
+    let (snapshot, nodes) = (attempt.snapshot, &attempt.snapshot.nodes);
     if let Some(against) = refusal {
-        return (snapshot.nodes.iter().map(|_| Some(against.share())).collect(), Some(against), Vec::new());
+        spare.refuse_all(nodes.len(), against, parts);
+        return spare;
     }
     let nominated = snapshot.nominated.node_of(&attempt.pod.uid).and_then(|node| snapshot.node_idx(node));
     if let Some(idx) = nominated.filter(|idx| !all && tried(parts, attempt, *idx).is_none()) {
-        return (snapshot.nodes.iter().map(|_| None).collect(), None, vec![idx]);
+        spare.take_only(idx, parts, nodes);
+        return spare;
     }
-    let verdicts = filter(parts, attempt);
-    let feasible = (0..verdicts.len()).filter(|i| verdicts[*i].is_none()).collect();
-    (verdicts, None, feasible)
+    let rows = match narrowed(parts) {
+        Some((names, others)) => {
+            let only: Vec<usize> = names.iter().filter_map(|name| snapshot.node_idx(name)).collect();
+            spare.narrow(&only, others, parts, nodes);
+            judge_contested(parts, attempt, spare, |idx| only.contains(&idx));
+            return spare;
+        }
+        None => rows,
+    };
+    rows.refresh(parts, nodes);
+    judge_contested(parts, attempt, rows, |_| true);
+    rows
+}
+
+/// Has the rest of the plugins judge, and where room is kept for other pods, all of them once more.
+fn judge_contested(parts: &[Part<'_>], attempt: &Attempt<'_>, rows: &mut Rows, candidate: impl Fn(usize) -> bool) {
+    rows.judge_anew(parts, &attempt.snapshot.nodes);
+    let snapshot = attempt.snapshot;
+    let contested = snapshot.nominated.nodes().filter(|node| rivals(attempt, node).next().is_some());
+    let contested: Vec<usize> = contested.filter_map(|node| snapshot.node_idx(node)).filter(|idx| candidate(*idx)).collect();
+    if contested.is_empty() {
+        return;
+    }
+    let judges = judges(parts);
+    let mut trial = Trial::new(attempt, &judges);
+    for idx in contested {
+        trial.enter(idx);
+        if let Some(against) = trial.judge() {
+            rows.overrule(idx, against, parts);
+        }
+    }
 }
 
 /// What stands against one node, with and without the pods nominated to it.
@@ -132,22 +165,16 @@ fn tried(parts: &[Part<'_>], attempt: &Attempt<'_>, idx: usize) -> Option<Agains
     trial.judge()
 }
 
-/// The plugins that have a say in where the pod may go.
-fn judges<'t>(parts: &'t [Part<'_>]) -> Vec<Judge<'t>> {
-    let judge = |p: &'t Part<'_>| Judge { plugin: p.plugin, points: p.points, filter: p.prepared.filter.as_deref() };
-    parts.iter().filter(|p| p.refused || p.prepared.filter.is_some()).map(judge).collect()
-}
-
 /// What can be done for a pod that fits nowhere, if the profile has anything for it.
 fn post_filter(
     profile: &Profile,
     parts: &[Part<'_>],
     attempt: &Attempt<'_>,
     pre_filter: Option<&Against>,
-    verdicts: &[Option<Against>],
+    rows: &Rows,
     choice: Choice<'_>,
 ) -> Preemption {
-    match profile.preempts().filter(|_| !verdicts.is_empty()) {
+    match profile.preempts().filter(|_| rows.len() > 0) {
         None => Preemption { tail: String::new(), nominate: Nominate::Clear },
         // kube-scheduler's words: after such a refusal its DynamicResources, which comes before preemption, has nothing prepared and
         // says so, and that ends the round.
@@ -157,139 +184,51 @@ fn post_filter(
         Some(args) => {
             let mut judges = judges(parts);
             judges.retain(|judge| judge.plugin.name() != EXTENDER); // what they make of pods that leave is asked by a verb of its own
-            preempt(args, attempt, &judges, verdicts, choice)
+            preempt(args, attempt, &judges, rows, choice)
         }
     }
 }
 
-/// Lets every active plugin look at the pod. A plugin that refuses it for good ends the round; one that refuses it in a way that
-/// preemption could change does not, as in kube-scheduler.
-fn prepare<'a>(active: &[Active<'a>], attempt: &Attempt<'a>) -> (Vec<Part<'a>>, Option<Against>) {
-    let mut parts = Vec::with_capacity(active.len());
-    let mut against: Option<Against> = None;
-    for Active { plugin, weight, points } in active {
-        let mut prepared = points.of(plugin.prepare(attempt));
-        let refusal = prepared.refusal.take();
-        let refused = refusal.is_some();
-        parts.push(Part { plugin: *plugin, weight: *weight, points: *points, prepared, refused, scores: Vec::new() });
-        if let Some(refusal) = refusal {
-            let last = refusal.code == RefusalCode::Unresolvable;
-            against = Some(Against { plugin: plugin.name(), refusal });
-            if last {
-                return (parts, against);
-            }
+/// Totals of the feasible nodes, `rows::OUT` for the others.
+struct Scored<'r> {
+    totals: Cow<'r, [i64]>,
+    /// Belongs to every total.
+    same: i64,
+    /// The feasible nodes in order, when plugins have scored them anew.
+    feasible: Vec<usize>,
+}
+
+/// Adds up what every scoring plugin makes of the feasible nodes.
+fn score<'r>(parts: &mut [Part<'_>], nodes: &[Arc<NodeInfo>], rows: &'r Rows) -> Scored<'r> {
+    let (mut totals, same) = rows.totals(parts);
+    if parts.iter().all(|p| p.keeps_scores.is_some() || p.score().is_none()) {
+        return Scored { totals, same, feasible: Vec::new() };
+    }
+    let feasible: Vec<usize> = rows.feasible().collect();
+    let seen: Vec<&NodeInfo> = feasible.iter().map(|i| &*nodes[*i]).collect();
+    for part in parts.iter_mut().filter(|p| p.keeps_scores.is_none()) {
+        let Some(score) = part.prepared.score.as_mut() else { continue };
+        score.observe(&seen);
+        if score.skips() {
+            continue;
+        }
+        part.scores = seen.iter().map(|node| score.raw(node)).collect();
+        score.normalize(&mut part.scores);
+        let totals = totals.to_mut();
+        for (idx, points) in feasible.iter().zip(&part.scores) {
+            totals[*idx] += points * part.weight;
         }
     }
-    let against = against.or_else(|| no_common_node(&parts));
-    (parts, against)
-}
-
-/// Plugins that each name the only nodes worth looking at, and have none in common.
-fn no_common_node(parts: &[Part<'_>]) -> Option<Against> {
-    let limiting: Vec<(&'static str, &Vec<Str>)> =
-        parts.iter().filter_map(|p| Some((p.plugin.name(), p.prepared.only_nodes.as_ref()?))).collect();
-    let (first, rest) = limiting.split_first()?;
-    if first.1.iter().any(|name| rest.iter().all(|(_, names)| names.contains(name))) {
-        return None;
-    }
-    let mut names: Vec<&str> = limiting.iter().map(|(name, _)| *name).collect();
-    names.sort_unstable();
-    let reason = match names.as_slice() {
-        [one] => format!("node(s) didn't satisfy plugin {one}"),
-        several => format!("node(s) didn't satisfy plugin(s) [{}] simultaneously", several.join(" ")),
-    };
-    Some(Against { plugin: first.0, refusal: Refusal::unresolvable(reason) })
-}
-
-/// Judges every node: the first plugin that refuses it has the word. Nodes that a plugin left out from the start are not looked at.
-fn filter(parts: &[Part<'_>], attempt: &Attempt<'_>) -> Vec<Option<Against>> {
-    let filters: Vec<_> = parts.iter().filter_map(|p| Some((p.plugin.name(), p.prepared.filter.as_deref()?))).collect();
-    let check = |node: &NodeInfo| filters.iter().find_map(|(plugin, filter)| Some(Against { plugin, refusal: filter.check(node)? }));
-    let narrowed = narrowed(parts);
-    let judges = judges(parts);
-    let snapshot = attempt.snapshot;
-    let contested = snapshot.nominated.nodes().filter(|node| rivals(attempt, node).next().is_some());
-    let contested: BTreeSet<usize> = contested.filter_map(|node| snapshot.node_idx(node)).collect();
-    let mut trial: Option<Trial<'_, '_>> = None; // made when a node is contested
-    let nodes = snapshot.nodes.iter().enumerate();
-    nodes
-        .map(|(idx, node)| match &narrowed {
-            Some((names, against)) if !names.contains(&node.node.name) => Some(against.share()),
-            Some(_) | None if contested.contains(&idx) => {
-                let trial = trial.get_or_insert_with(|| Trial::new(attempt, &judges));
-                trial.enter(idx);
-                trial.judge()
-            }
-            Some(_) | None => check(node),
-        })
-        .collect()
-}
-
-/// The nodes that every narrowing plugin leaves, and what is said of the others.
-fn narrowed(parts: &[Part<'_>]) -> Option<(BTreeSet<Str>, Against)> {
-    let narrowing: Vec<(&'static str, &Vec<Str>)> =
-        parts.iter().filter_map(|p| Some((p.plugin.name(), p.prepared.only_nodes.as_ref()?))).collect();
-    let (first, rest) = narrowing.split_first()?;
-    let common = first.1.iter().filter(|name| rest.iter().all(|(_, names)| names.contains(name))).cloned().collect();
-    let mut plugins: Vec<&str> = narrowing.iter().map(|(plugin, _)| *plugin).collect();
-    plugins.sort_unstable();
-    let reason = format!("node(s) didn't satisfy plugin(s) [{}]", plugins.join(" "));
-    Some((common, Against { plugin: first.0, refusal: Refusal::unresolvable(reason) }))
-}
-
-/// Fills every scoring plugin's row over the feasible nodes.
-fn score(parts: &mut [Part<'_>], nodes: &[Arc<NodeInfo>], feasible: &[usize]) {
-    let feasible: Vec<&NodeInfo> = feasible.iter().map(|i| &*nodes[*i]).collect();
-    for part in parts {
-        if let Some(score) = part.prepared.score.as_mut() {
-            score.observe(&feasible);
-            if score.skips() {
-                continue;
-            }
-            part.scores = feasible.iter().map(|node| score.raw(node)).collect();
-            score.normalize(&mut part.scores);
-        }
-    }
-}
-
-/// A feasible node's place.
-struct Rank {
-    node_idx: usize,
-    /// Position among the feasible nodes: the index into the score rows.
-    row: usize,
-    total: i64,
-}
-
-/// The best `keep` of the feasible nodes, best first: highest total, then seeded hash, then name.
-fn rank(parts: &[Part<'_>], nodes: &[Arc<NodeInfo>], feasible: &[usize], attempt: &Attempt<'_>, salt: u64, keep: usize) -> Vec<Rank> {
-    let total = |row: usize| parts.iter().map(|p| p.scores.get(row).map_or(0, |s| s * p.weight)).sum();
-    let mut ranking: Vec<Rank> = feasible.iter().enumerate().map(|(row, i)| Rank { node_idx: *i, row, total: total(row) }).collect();
-    let name = |r: &Rank| &nodes[r.node_idx].node.name;
-    let luck = |r: &Rank| tie_hash(salt, &attempt.pod.uid, name(r));
-    // Hashes are needed among equal totals alone, and the order of those that are not kept not at all.
-    let order = |a: &Rank, b: &Rank| b.total.cmp(&a.total).then_with(|| luck(a).cmp(&luck(b))).then_with(|| name(a).cmp(name(b)));
-    if keep < ranking.len() {
-        ranking.select_nth_unstable_by(keep, order);
-        ranking.truncate(keep);
-    }
-    ranking.sort_unstable_by(order);
-    ranking
-}
-
-/// A well-mixed hash of (salt, pod, node): FNV-1a over the bytes, finished with SplitMix64's mixer.
-pub(crate) fn tie_hash(salt: u64, pod: &str, node: &str) -> u64 {
-    let bytes = salt.to_le_bytes().into_iter().chain(pod.bytes()).chain([0]).chain(node.bytes());
-    let mut h = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    h = (h ^ (h >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    h = (h ^ (h >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    h ^ (h >> 31)
+    Scored { totals, same, feasible }
 }
 
 /// How many nodes each reason stands against.
-fn histogram(verdicts: &[Option<Against>]) -> Vec<(Cow<'static, str>, usize)> {
+fn histogram(rows: &Rows) -> Vec<(Cow<'static, str>, usize)> {
     let mut counts: BTreeMap<Cow<'static, str>, usize> = BTreeMap::new();
-    for reason in verdicts.iter().flatten().flat_map(|a| &a.refusal.reasons) {
-        *counts.entry(reason.clone()).or_default() += 1;
+    for (against, n) in rows.refusals() {
+        for reason in &against.refusal.reasons {
+            *counts.entry(reason.clone()).or_default() += n;
+        }
     }
     counts.into_iter().collect()
 }
@@ -321,20 +260,28 @@ pub(crate) fn summary(n_nodes: usize, counts: impl IntoIterator<Item = (Cow<'sta
 }
 
 /// Explains the best `limit` nodes: feasible ones by rank, then refused ones by name.
-fn report(parts: &[Part<'_>], nodes: &[Arc<NodeInfo>], verdicts: &[Option<Against>], ranking: &[Rank], limit: usize) -> Vec<NodeReport> {
+fn report(
+    parts: &[Part<'_>],
+    nodes: &[Arc<NodeInfo>],
+    rows: &Rows,
+    ranking: &[Rank],
+    scored: &Scored<'_>,
+    limit: usize,
+) -> Vec<NodeReport> {
     let feasible = ranking.iter().map(|rank| {
         let node = &nodes[rank.node_idx];
+        let row = scored.feasible.binary_search(&rank.node_idx).unwrap_or(0);
         NodeReport {
             node: node.node.name.clone(),
             feasible: true,
             reasons: Vec::new(),
-            total: Some(rank.total),
-            plugins: parts.iter().filter(|p| p.weight > 0).map(|p| p.report(node, rank.row)).collect(),
+            total: Some(rank.total + scored.same),
+            plugins: parts.iter().filter(|p| p.weight > 0).map(|p| p.report(node, row)).collect(),
         }
     });
-    let refused = nodes.iter().zip(verdicts).filter_map(|(node, verdict)| {
-        let against = verdict.as_ref()?;
-        let filter = parts.iter().find(|p| p.plugin.name() == against.plugin).and_then(|p| p.prepared.filter.as_deref());
+    let refused = nodes.iter().enumerate().filter_map(|(idx, node)| {
+        let against = rows.against(idx)?;
+        let filter = parts.iter().find(|p| p.plugin.name() == against.plugin).and_then(Part::filter);
         let detail = filter.and_then(|f| f.detail(node));
         let reason = |message: &Cow<'static, str>| ReasonView { plugin: against.plugin, message: message.clone(), detail: detail.clone() };
         Some(NodeReport {
@@ -346,19 +293,6 @@ fn report(parts: &[Part<'_>], nodes: &[Arc<NodeInfo>], verdicts: &[Option<Agains
         })
     });
     feasible.chain(refused).take(limit).collect()
-}
-
-impl Part<'_> {
-    fn report(&self, node: &NodeInfo, row: usize) -> PluginScore {
-        let score = self.prepared.score.as_deref();
-        PluginScore {
-            name: self.plugin.name(),
-            weight: self.weight,
-            score: self.scores.get(row).copied().unwrap_or(0),
-            skipped: score.is_none_or(Score::skips),
-            components: score.map(|s| s.components(node)).unwrap_or_default(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -97,10 +97,57 @@ impl<'a> Prepared<'a> {
     }
 }
 
+/// What verdicts and raw scores for one template of pods come from: pods of equal namespace, spec, workload profile and policy, under one
+/// configuration. What comes from the node alone is kept until the node changes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reads {
+    /// Anything in the cluster, or the pod's own name: it is asked about every node in every decision.
+    Anything,
+    /// The node, what is on it, and these facts of the cluster.
+    Node(Basis),
+}
+
+impl Reads {
+    /// The node and what is on it.
+    #[must_use]
+    pub fn node() -> Self {
+        Self::Node(Basis::new())
+    }
+}
+
+/// Facts of the cluster that a plugin has read: while they are equal, so is what it says of a node.
+pub type Basis = SmallVec<[Fact; 1]>;
+
+/// One fact of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A number.
+    Number(u64),
+    /// A name.
+    Name(Str),
+}
+
+/// How raw scores become 0–100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// They are 0–100.
+    AsIs,
+    /// The highest becomes 100, or 0 when `reverse` turns the scale round.
+    Highest {
+        /// The less, the better.
+        reverse: bool,
+    },
+}
+
 /// Judges one node for the prepared pod.
 pub trait Filter {
     /// `None` when the pod may run on the node.
     fn check(&self, node: &NodeInfo) -> Option<Refusal>;
+
+    /// What its verdicts come from.
+    fn reads(&self) -> Reads {
+        Reads::Anything
+    }
 
     /// Whether it would judge a node with other pods on it rightly without preparing again: it reads nothing but the node and what is on
     /// it. One that counts pods elsewhere, or per claim, has to see the changed cluster, or to give a follower.
@@ -148,9 +195,22 @@ pub trait Score {
     /// The raw score of one node.
     fn raw(&self, node: &NodeInfo) -> i64;
 
+    /// What its raw scores and their components come from. One that keeps them neither observes nor skips, and scales as it says.
+    fn reads(&self) -> Reads {
+        Reads::Anything
+    }
+
+    /// How the raw scores become 0–100, unless `normalize` does it in another way.
+    fn scale(&self) -> Scale {
+        Scale::AsIs
+    }
+
     /// Turns the raw scores of all feasible nodes into 0–100.
     fn normalize(&self, scores: &mut [i64]) {
-        let _ = scores;
+        match self.scale() {
+            Scale::AsIs => {}
+            Scale::Highest { reverse } => default_normalize(scores, reverse),
+        }
     }
 
     /// What the raw score is made of, for an explanation.
@@ -246,11 +306,14 @@ pub enum ClusterEvent<'a> {
 ///
 /// Example: 1, 3, 7 become 14, 42, 100; reversed 86, 58, 0. All zero stay 0; reversed they become 100.
 pub fn default_normalize(scores: &mut [i64], reverse: bool) {
-    let max = scores.iter().copied().max().unwrap_or(0);
-    for score in scores {
-        let scaled = if max == 0 { 0 } else { MAX_SCORE * *score / max };
-        *score = if reverse { MAX_SCORE - scaled } else { scaled };
-    }
+    let highest = scores.iter().copied().max().unwrap_or(0);
+    scores.iter_mut().for_each(|score| *score = scaled(*score, highest, reverse));
+}
+
+/// One raw score on the scale whose top is `highest`.
+pub(crate) fn scaled(raw: i64, highest: i64, reverse: bool) -> i64 {
+    let scaled = if highest == 0 { 0 } else { MAX_SCORE * raw / highest };
+    if reverse { MAX_SCORE - scaled } else { scaled }
 }
 
 #[cfg(test)]

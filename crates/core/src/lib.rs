@@ -15,6 +15,7 @@ pub mod features;
 #[cfg(test)]
 mod fixture;
 pub mod framework;
+mod journal;
 pub mod plugins;
 mod policy_terms;
 mod policy_view;
@@ -24,4 +25,5 @@ mod promises;
 mod provisioning;
 pub mod queue;
 pub mod records;
+mod templates;
 pub mod workload_profile;

@@ -3,11 +3,12 @@
 
 use super::{Binding, Engine};
 use crate::consult::Heard;
-use crate::decide::{Choice, Outcome, decide};
+use crate::decide::{Choice, Outcome, decide, decide_with};
 use crate::event::{Action, ApiEvent, Millis, PodRef, Regarding, ResultReport};
 use crate::framework::Attempt;
 use crate::profile::Profile;
 use crate::queue::Waiting;
+use crate::templates::Templates;
 use crate::workload_profile::WorkloadProfile;
 use aisched_model::Str;
 use aisched_model::pod::Pod;
@@ -36,7 +37,10 @@ impl Engine {
         }
         let Some(consult) = self.hear(now, &pod) else { return };
         let heard = consult.heard(self, &pod);
-        let Some(decided) = self.queue.get(&pod.uid).and_then(|w| self.decide_for(w, self.options.report_nodes, heard)) else { return };
+        let mut templates = core::mem::take(&mut self.templates);
+        let decided = self.queue.get(&pod.uid).and_then(|w| self.decide_for(w, self.options.report_nodes, heard, Some(&mut templates)));
+        self.templates = templates;
+        let Some(decided) = decided else { return };
         let Some(consult) = self.ask_more(&pod, consult, &decided.outcome) else { return };
         self.n_decisions += 1;
         self.report_hints(&pod, &decided.workload);
@@ -56,11 +60,23 @@ impl Engine {
         }
     }
 
-    /// Decides for a waiting pod on the cluster as it is; changes nothing.
-    pub(super) fn decide_for(&self, waiting: &Waiting, report_nodes: usize, heard: Heard<'_>) -> Option<Decided> {
+    /// Decides for a waiting pod on the cluster as it is; changes nothing but what is remembered.
+    pub(super) fn decide_for(
+        &self,
+        waiting: &Waiting,
+        report_nodes: usize,
+        heard: Heard<'_>,
+        memory: Option<&mut Templates>,
+    ) -> Option<Decided> {
         let salt = self.options.seed.wrapping_add(self.n_decisions);
         let choice = Choice { salt, report_nodes, policy_source: waiting.policy_source, heard };
-        let (outcome, workload) = self.attempt(waiting, |profile, attempt| decide(profile, attempt, choice))?;
+        let (outcome, workload) = self.attempt(waiting, |profile, attempt| match memory {
+            // A pod that names its node is like no other.
+            Some(templates) if attempt.pod.node.is_none() => {
+                decide_with(profile, attempt, choice, templates.rows(attempt, self.cache.journal()))
+            }
+            Some(_) | None => decide(profile, attempt, choice),
+        })?;
         Some(Decided { outcome, workload })
     }
 

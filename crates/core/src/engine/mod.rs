@@ -11,6 +11,8 @@ mod tests;
 #[cfg(test)]
 mod tests_consult;
 #[cfg(test)]
+mod tests_memory;
+#[cfg(test)]
 mod tests_policy;
 #[cfg(test)]
 mod tests_preempt;
@@ -29,6 +31,7 @@ use crate::profile::Profile;
 use crate::provisioning::Provisioning;
 use crate::queue::{Depth, Due, Queue, QueueOptions, Waiting};
 use crate::records::Records;
+use crate::templates::Templates;
 use aisched_model::Str;
 use aisched_model::config::Config;
 use aisched_model::snapshot::Snapshot;
@@ -63,6 +66,8 @@ pub struct Engine {
     profiles: Vec<Profile>,
     config: Arc<Config>,
     cache: Cache,
+    /// What is remembered of earlier decisions.
+    templates: Templates,
     queue: Queue,
     records: Records,
     provisioning: Provisioning,
@@ -105,6 +110,7 @@ impl Engine {
             profiles,
             config: Arc::default(),
             cache: Cache::default(),
+            templates: Templates::default(),
             queue: Queue::new(options.queue),
             records: Records::new(options.records),
             provisioning: Provisioning::default(),
@@ -212,7 +218,7 @@ impl Engine {
     #[must_use]
     pub fn explain(&self, namespace: &str, name: &str) -> Option<Decision> {
         let waiting = self.queue.iter().find(|w| *w.pod.namespace == *namespace && *w.pod.name == *name)?;
-        let mut decision = self.decide_for(waiting, usize::MAX, Heard::default())?.outcome.decision;
+        let mut decision = self.decide_for(waiting, usize::MAX, Heard::default(), None)?.outcome.decision;
         if let Some(reason) = self.queue.gated(&waiting.pod.uid).or(waiting.held.as_deref()) {
             decision.node = None;
             decision.message = Some(reason.into());
@@ -227,6 +233,7 @@ impl Engine {
     /// A new configuration may let any refused pod in.
     fn configured(&mut self, now: Millis, config: Arc<Config>) {
         self.config = config;
+        self.templates.clear();
         let refused: Vec<Str> = self.queue.unschedulable().map(|w| w.pod.uid.clone()).collect();
         for uid in refused {
             self.requeue(now, &uid);

@@ -7,7 +7,7 @@ pub(crate) use claims::is_local;
 
 use super::ai_storage::{NOT_ALLOWED, Preferences, Text, bounded, components, hints_changed, total};
 use crate::decision::Components;
-use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal, Score};
+use crate::framework::{Attempt, ClusterEvent, Fact, Filter, Plugin, Prepared, Reads, Refusal, Score};
 use crate::workload_profile::{Source, WorkloadProfile};
 use aisched_model::Str;
 use aisched_model::config::DataLocalityScoring;
@@ -67,6 +67,10 @@ struct Required<'a> {
 }
 
 impl Filter for Required<'_> {
+    fn reads(&self) -> Reads {
+        Reads::node()
+    }
+
     fn reads_node_only(&self) -> bool {
         true
     }
@@ -181,6 +185,17 @@ impl<'a> Scorer<'a> {
 }
 
 impl Score for Scorer<'_> {
+    /// Which nodes exist is known: when one comes or goes, everything is looked at anew.
+    fn reads(&self) -> Reads {
+        if !self.claims.is_empty() {
+            return Reads::Anything;
+        }
+        let name = |name: &&str| Fact::Name(Str::from(*name));
+        let number = |n: usize| Fact::Number(n as u64);
+        let (zones, racks) = (&self.topology.zones, &self.topology.racks);
+        Reads::Node([number(zones.len()), number(racks.len())].into_iter().chain(zones.iter().chain(racks).map(name)).collect())
+    }
+
     fn raw(&self, node: &NodeInfo) -> i64 {
         total(&self.points(node))
     }

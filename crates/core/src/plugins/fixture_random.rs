@@ -12,13 +12,13 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 /// SplitMix64: the same seed, the same numbers.
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 const NAMESPACES: &[&str] = &["default", "other", "unknown"];
 const KEYS: &[&str] = &["kubernetes.io/hostname", "zone", "rack"];
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -30,16 +30,16 @@ impl Random {
     }
 
     /// A number below `n`.
-    pub(super) fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
 
     /// True in `percent` of 100 cases.
-    pub(super) fn chance(&mut self, percent: u64) -> bool {
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
+    pub(crate) fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
         of[usize::try_from(self.below(of.len() as u64)).unwrap()]
     }
 
@@ -47,7 +47,7 @@ impl Random {
         (0..self.below(below)).map(|_| make(self)).collect()
     }
 
-    fn node(&mut self, name: &str) -> Node {
+    pub(crate) fn node(&mut self, name: &str) -> Node {
         let mut labels: Vec<(Str, Str)> = Vec::new();
         for (key, value, percent) in [
             ("kubernetes.io/hostname", name, 90),
@@ -66,7 +66,7 @@ impl Random {
     }
 
     /// One to seven nodes with up to five pods each; about every third pod has terms of its own.
-    pub(super) fn cluster(&mut self) -> Cluster {
+    pub(crate) fn cluster(&mut self) -> Cluster {
         let mut cluster = Cluster::default();
         cluster.snapshot.namespaces = [("default", Labels::from([("team", "a")])), ("other", Labels::from([("team", "b")]))]
             .into_iter()
@@ -85,7 +85,7 @@ impl Random {
     }
 
     /// A pod that may have labels, affinity and anti-affinity.
-    pub(super) fn pod(&mut self, name: &str) -> Pod {
+    pub(crate) fn pod(&mut self, name: &str) -> Pod {
         let namespace: Str = self.pick(&["default", "default", "default", "default", "other", "unknown"]).into();
         let terms = self.chance(35);
         let spec = PodSpec {
@@ -97,7 +97,7 @@ impl Random {
         Pod { namespace, ..with(pod(name), |s| *s = spec) }
     }
 
-    fn labels(&mut self) -> Labels {
+    pub(crate) fn labels(&mut self) -> Labels {
         let (app, tier) = (self.pick(&["web", "db"]), self.pick(&["1", "2"]));
         [("app", app, 85), ("tier", tier, 50)].into_iter().filter(|(.., percent)| self.chance(*percent)).map(|(k, v, _)| (k, v)).collect()
     }
@@ -140,7 +140,7 @@ impl Random {
     }
 
     /// A pod with one to three spread constraints, and perhaps node affinity and a toleration.
-    pub(super) fn spread_pod(&mut self) -> Pod {
+    pub(crate) fn spread_pod(&mut self) -> Pod {
         let constraints: Vec<SpreadConstraint> = (0..=self.below(3)).map(|_| self.constraint()).collect();
         let spec = PodSpec {
             labels: self.labels(),

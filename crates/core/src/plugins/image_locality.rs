@@ -1,7 +1,7 @@
 //! Prefers nodes that have the pod's images already, big ones above all.
 //! Weighs an image by how many nodes have it, lest all pods of an image pile up on the one node that pulled it first.
 
-use crate::framework::{Attempt, ClusterEvent, MAX_SCORE, Plugin, Prepared, Score};
+use crate::framework::{Attempt, ClusterEvent, Fact, MAX_SCORE, Plugin, Prepared, Reads, Score};
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
 use aisched_model::pod::Pod;
@@ -65,6 +65,11 @@ struct Images {
 }
 
 impl Score for Images {
+    fn reads(&self) -> Reads {
+        let facts = |image: &Present| [Fact::Name(image.name.clone()), Fact::Number(image.spread.to_bits())];
+        Reads::Node(self.present.iter().flat_map(facts).collect())
+    }
+
     /// Sizes of the pod's images on the node, each times its spread, on a scale from `MIN_SIZE` to `max_size`.
     ///
     /// Example: one container whose image of 250 MiB is on this node of two: 125 MiB, so 100·(125−23)/(1000−23) = 10.

@@ -3,7 +3,7 @@
 
 use super::ai_storage::{Preferences, Text, bounded, components, hints_changed, total};
 use crate::decision::Components;
-use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal, Score};
+use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal, Score};
 use crate::workload_profile::Source;
 use aisched_model::config::{IoPatternScoring, Traits};
 use aisched_model::node::{Budgets, Node, NodeInfo};
@@ -57,6 +57,10 @@ struct CsdOnly {
 }
 
 impl Filter for CsdOnly {
+    fn reads(&self) -> Reads {
+        Reads::node()
+    }
+
     fn reads_node_only(&self) -> bool {
         true
     }
@@ -186,6 +190,10 @@ impl<'a> Scorer<'a> {
 }
 
 impl Score for Scorer<'_> {
+    fn reads(&self) -> Reads {
+        Reads::node()
+    }
+
     fn raw(&self, node: &NodeInfo) -> i64 {
         total(&self.points(node))
     }

@@ -10,7 +10,7 @@ mod domains;
 #[cfg(test)]
 mod fixture_domains;
 #[cfg(test)]
-mod fixture_random;
+pub(crate) mod fixture_random;
 mod image_locality;
 mod inter_pod_affinity;
 mod io_pattern_based;

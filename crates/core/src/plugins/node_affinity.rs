@@ -3,7 +3,7 @@
 
 use super::ai_storage::NOT_ALLOWED;
 use super::args::NodeAffinityArgs;
-use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal, Score, default_normalize};
+use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal, Scale, Score};
 use crate::policy_terms::requirement;
 use aisched_model::Str;
 use aisched_model::node::{Node, NodeInfo};
@@ -95,6 +95,10 @@ impl Required<'_> {
 }
 
 impl Filter for Required<'_> {
+    fn reads(&self) -> Reads {
+        Reads::node()
+    }
+
     fn reads_node_only(&self) -> bool {
         true
     }
@@ -128,6 +132,10 @@ struct Preferred<'a> {
 }
 
 impl Score for Preferred<'_> {
+    fn reads(&self) -> Reads {
+        Reads::node()
+    }
+
     /// Sums the weights of the terms that match.
     fn raw(&self, node: &NodeInfo) -> i64 {
         let node = &*node.node;
@@ -135,8 +143,8 @@ impl Score for Preferred<'_> {
         matching.map(|(weight, _)| i64::from(*weight)).sum()
     }
 
-    fn normalize(&self, scores: &mut [i64]) {
-        default_normalize(scores, false);
+    fn scale(&self) -> Scale {
+        Scale::Highest { reverse: false }
     }
 }
 

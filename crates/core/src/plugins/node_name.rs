@@ -1,7 +1,7 @@
 //! Holds a pod that names its node to that node.
 //! Seldom has anything to do: such pods do not pass through a scheduler, only through dry runs.
 
-use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal};
+use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal};
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
 use aisched_model::pod::Pod;
@@ -30,6 +30,10 @@ impl Plugin for NodeName {
 struct Named<'a>(&'a Str);
 
 impl Filter for Named<'_> {
+    fn reads(&self) -> Reads {
+        Reads::node()
+    }
+
     fn reads_node_only(&self) -> bool {
         true
     }

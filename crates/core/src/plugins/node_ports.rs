@@ -1,7 +1,7 @@
 //! Refuses nodes where a host port that the pod wants is in use.
 //! Leaves out which containers' ports count: `aisched-kube` has sorted that out.
 
-use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal};
+use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal};
 use aisched_model::node::NodeInfo;
 use aisched_model::pod::{HostPort, Pod};
 use alloc::format;
@@ -40,6 +40,10 @@ struct FreePorts<'a> {
 }
 
 impl Filter for FreePorts<'_> {
+    fn reads(&self) -> Reads {
+        Reads::node()
+    }
+
     fn reads_node_only(&self) -> bool {
         true
     }

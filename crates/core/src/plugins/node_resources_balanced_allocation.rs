@@ -3,7 +3,7 @@
 
 use super::args::BalancedAllocationArgs;
 use super::resource_scoring::{Basis, ScoredResources, Usage, scored_resources};
-use crate::framework::{Attempt, ClusterEvent, MAX_SCORE, Plugin, Prepared, Score};
+use crate::framework::{Attempt, ClusterEvent, MAX_SCORE, Plugin, Prepared, Reads, Score};
 use aisched_model::node::NodeInfo;
 use aisched_model::pod::Pod;
 use smallvec::SmallVec;
@@ -36,6 +36,10 @@ struct Balance {
 }
 
 impl Score for Balance {
+    fn reads(&self) -> Reads {
+        Reads::node()
+    }
+
     fn raw(&self, node: &NodeInfo) -> i64 {
         let usages: SmallVec<[Usage; 4]> = self.resources.iter().filter_map(|r| r.on(node)).collect();
         improvement(&usages)

@@ -3,7 +3,7 @@
 
 use super::args::{NodeResourcesFitArgs, ShapePoint, StrategyKind};
 use super::resource_scoring::{Basis, ScoredResources, scored_resources};
-use crate::framework::{Attempt, ClusterEvent, Filter, MAX_SCORE, Plugin, Prepared, Refusal, RefusalCode, Score};
+use crate::framework::{Attempt, ClusterEvent, Filter, MAX_SCORE, Plugin, Prepared, Reads, Refusal, RefusalCode, Score};
 use aisched_model::Str;
 use aisched_model::node::{Node, NodeInfo};
 use aisched_model::pod::Pod;
@@ -147,6 +147,10 @@ fn room(node: &NodeInfo) -> Room<'_> {
 }
 
 impl Filter for Request<'_> {
+    fn reads(&self) -> Reads {
+        Reads::node()
+    }
+
     fn reads_node_only(&self) -> bool {
         true
     }
@@ -209,6 +213,10 @@ struct Allocation<'a> {
 }
 
 impl Score for Allocation<'_> {
+    fn reads(&self) -> Reads {
+        Reads::node()
+    }
+
     fn raw(&self, node: &NodeInfo) -> i64 {
         match self.kind {
             StrategyKind::LeastAllocated => self.mean(node, |used, all| if used > all { 0 } else { percent(all - used, all) }),

@@ -3,7 +3,7 @@
 
 use super::ai_storage::{Text, bounded, components, hints_changed, share, total};
 use crate::decision::Components;
-use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal, Score};
+use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal, Score};
 use crate::workload_profile::{Source, Sourced, WorkloadProfile};
 use aisched_model::config::{StorageTierScoring, StorageTiers};
 use aisched_model::node::{Budgets, NodeInfo};
@@ -61,6 +61,10 @@ struct Strict {
 }
 
 impl Filter for Strict {
+    fn reads(&self) -> Reads {
+        Reads::node()
+    }
+
     fn reads_node_only(&self) -> bool {
         true
     }
@@ -209,6 +213,10 @@ impl<'a> Scorer<'a> {
 }
 
 impl Score for Scorer<'_> {
+    fn reads(&self) -> Reads {
+        Reads::node()
+    }
+
     fn raw(&self, node: &NodeInfo) -> i64 {
         total(&self.points(node))
     }

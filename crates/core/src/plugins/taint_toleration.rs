@@ -2,7 +2,7 @@
 //! Leaves out cordoned nodes (`node_unschedulable`) and evicting pods that run already.
 
 use crate::features::Features;
-use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal, Score, default_normalize};
+use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal, Scale, Score};
 use aisched_model::node::{NodeInfo, Taint};
 use aisched_model::pod::{Pod, TaintEffect, Toleration};
 use alloc::format;
@@ -47,6 +47,10 @@ struct Hard<'a> {
 }
 
 impl Filter for Hard<'_> {
+    fn reads(&self) -> Reads {
+        Reads::node()
+    }
+
     fn reads_node_only(&self) -> bool {
         true
     }
@@ -75,14 +79,18 @@ struct Soft<'a> {
 }
 
 impl Score for Soft<'_> {
+    fn reads(&self) -> Reads {
+        Reads::node()
+    }
+
     /// Counts soft taints that are not tolerated: the fewer, the better.
     fn raw(&self, node: &NodeInfo) -> i64 {
         let soft = node.node.taints.iter().filter(|taint| taint.effect == TaintEffect::PreferNoSchedule);
         soft.map(|taint| i64::from(!self.tolerations.iter().any(|t| t.tolerates(taint, self.compare)))).sum()
     }
 
-    fn normalize(&self, scores: &mut [i64]) {
-        default_normalize(scores, true);
+    fn scale(&self) -> Scale {
+        Scale::Highest { reverse: true }
     }
 }
 

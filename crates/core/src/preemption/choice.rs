@@ -2,14 +2,15 @@
 //! Leaves out finding them (`victims`).
 
 use super::victims::{Candidate, started};
-use crate::decide::tie_hash;
+use crate::decide::Luck;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 /// kube-scheduler's order: fewest protected victims, lowest top priority, lowest sum of priorities, fewest victims, latest start of
 /// the longest running of the top victims. It takes any of those left; here the one that loses the least data locality goes first.
 pub(super) fn best(candidates: Vec<Candidate>, salt: u64, pod: &str) -> Option<Candidate> {
-    candidates.into_iter().min_by_key(|c| (rank(c), c.loss, tie_hash(salt, pod, &c.node), c.node.clone()))
+    let luck = Luck::new(salt, pod);
+    candidates.into_iter().min_by_key(|c| (rank(c), c.loss, luck.of(&c.node), c.node.clone()))
 }
 
 fn rank(candidate: &Candidate) -> (usize, i32, i64, usize, Reverse<i64>) {

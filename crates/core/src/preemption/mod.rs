@@ -13,7 +13,7 @@ mod victims;
 pub use victims::Candidate;
 
 use crate::consult::{Advice, VictimsTold};
-use crate::decide::Choice;
+use crate::decide::{Choice, Rows};
 use crate::framework::{Attempt, ClusterEvent, Plugin, Prepared, Refusal, RefusalCode};
 use crate::plugins::args::DefaultPreemptionArgs;
 use aisched_model::pod::{Pod, PreemptionPolicy};
@@ -21,6 +21,7 @@ use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 pub(crate) use trial::{Against, Judge, Trial, rivals};
 
@@ -74,28 +75,31 @@ pub enum Nominate {
 /// Reason given for nodes on which no pod's leaving would change anything.
 const NOT_HELPFUL: Cow<'static, str> = Cow::Borrowed("Preemption is not helpful for scheduling");
 
-/// Looks for the node where making room costs least. `verdicts` says why each node was refused.
+/// Looks for the node where making room costs least. `rows` say why each node was refused.
 pub(crate) fn preempt(
     args: DefaultPreemptionArgs,
     attempt: &Attempt<'_>,
     judges: &[Judge<'_>],
-    verdicts: &[Option<Against>],
+    rows: &Rows,
     choice: Choice<'_>,
 ) -> Preemption {
-    if let Some(reason) = ineligible(attempt, verdicts) {
+    if let Some(reason) = ineligible(attempt, rows) {
         return Preemption { tail: format!("preemption: {reason}"), nominate: Nominate::Keep };
     }
-    match search(args, attempt, judges, verdicts, choice) {
+    match search(args, attempt, judges, rows, choice) {
         Ok(candidates) => choose(candidates, attempt, choice),
         Err(refusals) => {
             let mut counts: BTreeMap<Cow<'static, str>, usize> = BTreeMap::new();
-            for reason in refusals.iter().flat_map(|r| &r.reasons) {
-                *counts.entry(reason.clone()).or_default() += 1;
+            let n_tried: usize = refusals.iter().map(|(_, n)| n).sum();
+            for (refusal, n) in refusals.iter().filter(|(_, n)| *n > 0) {
+                for reason in &refusal.reasons {
+                    *counts.entry(reason.clone()).or_default() += n;
+                }
             }
-            if refusals.len() < verdicts.len() {
-                *counts.entry(NOT_HELPFUL).or_default() += verdicts.len() - refusals.len();
+            if n_tried < rows.len() {
+                *counts.entry(NOT_HELPFUL).or_default() += rows.len() - n_tried;
             }
-            let tail = format!("preemption: {}", crate::decide::summary(verdicts.len(), counts));
+            let tail = format!("preemption: {}", crate::decide::summary(rows.len(), counts));
             Preemption { tail, nominate: Nominate::Clear }
         }
     }
@@ -122,22 +126,18 @@ fn choose(candidates: Vec<Candidate>, attempt: &Attempt<'_>, choice: Choice<'_>)
 }
 
 /// Why the pod may not preempt anyone now.
-fn ineligible(attempt: &Attempt<'_>, verdicts: &[Option<Against>]) -> Option<&'static str> {
+fn ineligible(attempt: &Attempt<'_>, rows: &Rows) -> Option<&'static str> {
     let (pod, snapshot) = (attempt.pod, attempt.snapshot);
     if pod.spec.preemption == PreemptionPolicy::Never {
         return Some("not eligible due to preemptionPolicy=Never.");
     }
     let idx = snapshot.node_idx(snapshot.nominated.node_of(&pod.uid)?)?;
-    if code(&verdicts[idx]) == Some(RefusalCode::Unresolvable) {
+    if rows.against(idx).is_some_and(|a| a.refusal.code == RefusalCode::Unresolvable) {
         return None; // the node that it made room on is lost to it
     }
     let leaves = |other: &Pod| (other.deleting && other.preempted) || snapshot.nominated.is_condemned(&other.uid);
     let mut lower = snapshot.nodes[idx].pods.iter().filter(|p| p.pod.spec.priority < pod.spec.priority);
     lower.any(|p| leaves(&p.pod)).then_some("not eligible due to a terminating pod on the nominated node.")
-}
-
-fn code(verdict: &Option<Against>) -> Option<RefusalCode> {
-    verdict.as_ref().map(|against| against.refusal.code)
 }
 
 /// Tries the nodes that were refused for something that pods' leaving could change, from a place that differs between attempts, until
@@ -147,17 +147,17 @@ fn search(
     args: DefaultPreemptionArgs,
     attempt: &Attempt<'_>,
     judges: &[Judge<'_>],
-    verdicts: &[Option<Against>],
+    rows: &Rows,
     choice: Choice<'_>,
-) -> Result<Vec<Candidate>, Vec<Refusal>> {
-    let mut hopeful: Vec<usize> = (0..verdicts.len()).filter(|i| code(&verdicts[*i]) == Some(RefusalCode::Unschedulable)).collect();
+) -> Result<Vec<Candidate>, Vec<(Refusal, usize)>> {
+    let mut hopeful: Vec<usize> = rows.hopeful();
     let mut wanted = n_candidates(args, hopeful.len());
     if let Advice::Told(told) = choice.heard.advice {
         hopeful.retain(|i| told.asked.contains(&attempt.snapshot.nodes[*i].node.name));
         wanted = hopeful.len();
     }
     if !attempt.snapshot.has_below(attempt.pod.spec.priority) {
-        return Err(hopeful.iter().map(|_| victims::none()).collect()); // so for each of them, without looking
+        return Err(vec![(victims::none(), hopeful.len())]); // so for each of them, without looking
     }
     let mut trial = Trial::new(attempt, judges);
     let (mut candidates, mut refusals) = (Vec::new(), Vec::new());
@@ -166,7 +166,7 @@ fn search(
         trial.enter(*idx);
         match victims::select(&mut trial, attempt) {
             Ok(candidate) => candidates.push(candidate),
-            Err(refusal) => refusals.push(refusal),
+            Err(refusal) => refusals.push((refusal, 1)),
         }
         if candidates.len() >= wanted && candidates.iter().any(|c| c.n_violations == 0) {
             break;

@@ -175,9 +175,3 @@ fn count_claims(world: &mut Snapshot, pod: &Pod, node: &aisched_model::Str, ther
         }
     }
 }
-
-impl Against {
-    pub(crate) fn share(&self) -> Self {
-        Self { plugin: self.plugin, refusal: self.refusal.clone() }
-    }
-}

@@ -90,6 +90,10 @@ impl<'a> Claims<'a> {
         Self(claims)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The mean over the claims; half of `max` without any.
     ///
     /// Example, of 30: one claim local, one near: (30 + 20) / 2 = 25.

@@ -1,0 +1,144 @@
+//! The plugins that take part in one decision, each with what it prepared for the pod.
+//! Leaves out nodes: see `rows`.
+
+use crate::decision::PluginScore;
+use crate::framework::{Attempt, Fact, Filter, Plugin, Prepared, Reads, Refusal, RefusalCode, Scale, Score, scaled};
+use crate::preemption::{Against, Judge};
+use crate::profile::{Active, Points};
+use aisched_model::Str;
+use aisched_model::node::NodeInfo;
+use aisched_model::volume::VolumePlan;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::vec::Vec;
+
+/// A plugin's prepared part.
+pub(super) struct Part<'a> {
+    pub(super) plugin: &'a dyn Plugin,
+    /// In thousandths.
+    pub(super) weight: i64,
+    pub(super) points: Points,
+    pub(super) prepared: Prepared<'a>,
+    /// It refused the pod whatever the node.
+    refused: bool,
+    /// Whether its verdicts hold until the node changes.
+    pub(super) keeps_verdicts: bool,
+    /// How its raw scores, which hold until the node changes, become scores; `None` when it scores anew each time.
+    pub(super) keeps_scores: Option<Scale>,
+    /// The highest raw score, when it scales by that.
+    pub(super) highest: i64,
+    /// Scores of the feasible nodes, when it scores anew each time.
+    pub(super) scores: Vec<i64>,
+}
+
+/// Lets every active plugin look at the pod. A plugin that refuses it for good ends the round; one that refuses it in a way that
+/// preemption could change does not, as in kube-scheduler.
+pub(super) fn prepare<'a>(active: &[Active<'a>], attempt: &Attempt<'a>) -> (Vec<Part<'a>>, Option<Against>) {
+    let mut parts = Vec::with_capacity(active.len());
+    let mut against: Option<Against> = None;
+    for Active { plugin, weight, points } in active {
+        let mut prepared = points.of(plugin.prepare(attempt));
+        let refusal = prepared.refusal.take();
+        parts.push(Part::of(*plugin, *weight, *points, prepared, refusal.is_some()));
+        if let Some(refusal) = refusal {
+            let last = refusal.code == RefusalCode::Unresolvable;
+            against = Some(Against { plugin: plugin.name(), refusal });
+            if last {
+                return (parts, against);
+            }
+        }
+    }
+    let against = against.or_else(|| no_common_node(&parts));
+    (parts, against)
+}
+
+/// The plugins that have a say in where the pod may go.
+pub(super) fn judges<'t>(parts: &'t [Part<'_>]) -> Vec<Judge<'t>> {
+    let judge = |p: &'t Part<'_>| Judge { plugin: p.plugin, points: p.points, filter: p.filter() };
+    parts.iter().filter(|p| p.refused || p.prepared.filter.is_some()).map(judge).collect()
+}
+
+/// What the plugins have to have done about the pod's volumes on this node.
+pub(super) fn volumes(parts: &[Part<'_>], node: &NodeInfo) -> Option<VolumePlan> {
+    parts.iter().filter_map(Part::filter).find_map(|filter| filter.volumes(node))
+}
+
+/// Plugins that each name the only nodes worth looking at, and have none in common.
+fn no_common_node(parts: &[Part<'_>]) -> Option<Against> {
+    let limiting: Vec<(&'static str, &Vec<Str>)> =
+        parts.iter().filter_map(|p| Some((p.plugin.name(), p.prepared.only_nodes.as_ref()?))).collect();
+    let (first, rest) = limiting.split_first()?;
+    if first.1.iter().any(|name| rest.iter().all(|(_, names)| names.contains(name))) {
+        return None;
+    }
+    let mut names: Vec<&str> = limiting.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    let reason = match names.as_slice() {
+        [one] => format!("node(s) didn't satisfy plugin {one}"),
+        several => format!("node(s) didn't satisfy plugin(s) [{}] simultaneously", several.join(" ")),
+    };
+    Some(Against { plugin: first.0, refusal: Refusal::unresolvable(reason) })
+}
+
+/// The nodes that every narrowing plugin leaves, and what is said of the others.
+pub(super) fn narrowed(parts: &[Part<'_>]) -> Option<(BTreeSet<Str>, Against)> {
+    let narrowing: Vec<(&'static str, &Vec<Str>)> =
+        parts.iter().filter_map(|p| Some((p.plugin.name(), p.prepared.only_nodes.as_ref()?))).collect();
+    let (first, rest) = narrowing.split_first()?;
+    let common = first.1.iter().filter(|name| rest.iter().all(|(_, names)| names.contains(name))).cloned().collect();
+    let mut plugins: Vec<&str> = narrowing.iter().map(|(plugin, _)| *plugin).collect();
+    plugins.sort_unstable();
+    let reason = format!("node(s) didn't satisfy plugin(s) [{}]", plugins.join(" "));
+    Some((common, Against { plugin: first.0, refusal: Refusal::unresolvable(reason) }))
+}
+
+/// Everything that rows kept for these parts depend on beside the nodes: who keeps what, at which weight, and what else it read.
+pub(super) fn signature(parts: &[Part<'_>]) -> Vec<Fact> {
+    let mut all = Vec::new();
+    for (position, part) in parts.iter().enumerate() {
+        let reads = [(0, part.filter().map(Filter::reads)), (1, part.score().map(Score::reads))];
+        for (kind, reads) in reads {
+            if let Some(Reads::Node(basis)) = reads {
+                all.push(Fact::Number((position as u64) << 1 | kind));
+                all.push(Fact::Number(part.weight.cast_unsigned()));
+                all.extend(basis);
+            }
+        }
+    }
+    all
+}
+
+impl<'a> Part<'a> {
+    fn of(plugin: &'a dyn Plugin, weight: i64, points: Points, prepared: Prepared<'a>, refused: bool) -> Self {
+        let keeps = |reads: Reads| matches!(reads, Reads::Node(_));
+        let keeps_verdicts = prepared.filter.as_deref().is_some_and(|filter| keeps(filter.reads()));
+        let keeps_scores = prepared.score.as_deref().filter(|score| keeps(score.reads())).map(Score::scale);
+        Self { plugin, weight, points, prepared, refused, keeps_verdicts, keeps_scores, highest: 0, scores: Vec::new() }
+    }
+
+    pub(super) fn filter(&self) -> Option<&dyn Filter> {
+        self.prepared.filter.as_deref()
+    }
+
+    pub(super) fn score(&self) -> Option<&dyn Score> {
+        self.prepared.score.as_deref()
+    }
+
+    /// The plugin's word on a feasible node; `row` is its place among them.
+    pub(super) fn report(&self, node: &NodeInfo, row: usize) -> PluginScore {
+        let score = self.score();
+        let points = match (score, self.keeps_scores) {
+            (None, _) => 0,
+            (Some(score), Some(Scale::AsIs)) => score.raw(node),
+            (Some(score), Some(Scale::Highest { reverse })) => scaled(score.raw(node), self.highest, reverse),
+            (Some(_), None) => self.scores.get(row).copied().unwrap_or(0),
+        };
+        PluginScore {
+            name: self.plugin.name(),
+            weight: self.weight,
+            score: points,
+            skipped: score.is_none_or(Score::skips),
+            components: score.map(|s| s.components(node)).unwrap_or_default(),
+        }
+    }
+}

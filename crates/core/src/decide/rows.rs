@@ -1,0 +1,309 @@
+//! What the plugins make of every node for one pod: a verdict and a sum of points each. What only the node can change is kept, for the
+//! next pod of the same template. Leaves out who notices that a node changed: `templates` says so with `touch` and `forget`.
+
+use super::part::{Part, signature};
+use crate::framework::{Fact, Refusal, RefusalCode, Scale, scaled};
+use crate::preemption::Against;
+use aisched_model::node::NodeInfo;
+use alloc::borrow::Cow;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// Rows over all nodes, by their position in the snapshot.
+#[derive(Default)]
+pub(crate) struct Rows {
+    /// Nodes whose kept part has to be looked at anew, unless all have to.
+    stale: Vec<u32>,
+    all_stale: bool,
+    /// What the kept part was made with.
+    signature: Vec<Fact>,
+    /// Verdicts of the plugins that read nothing but the node.
+    kept: Verdicts,
+    /// Verdicts of all plugins, where there are others.
+    now: Option<Verdicts>,
+    /// What stands against nodes: verdicts are positions in this list, after the first two.
+    reasons: Vec<Reason>,
+    /// Weighted points of the plugins whose raw scores are scores; `OUT` where the kept verdict is a refusal.
+    base: Vec<i64>,
+    /// Raw scores of the plugins that scale by the highest, in their order; none for a plugin that has only given 0.
+    raw: Vec<Vec<i64>>,
+    /// Nodes looked at in the latest decision.
+    #[cfg(test)]
+    n_judged: usize,
+}
+
+/// One number for every node, and how many nodes have each.
+#[derive(Clone, Default)]
+struct Verdicts {
+    of: Vec<u32>,
+    n: Vec<usize>,
+}
+
+struct Reason {
+    /// The plugin's place in the order of filters.
+    part: usize,
+    against: Against,
+}
+
+/// The verdict of a node that will do.
+const FEASIBLE: u32 = 0;
+/// The verdict of a node that nobody looked at.
+const UNSEEN: u32 = 1;
+/// Verdicts from here on are refusals.
+const REFUSED: u32 = 2;
+/// Stands for points where there are none.
+pub(super) const OUT: i64 = i64::MIN;
+/// More kinds of refusals than this are not kept for the next decision.
+const MAX_REASONS: usize = 256;
+
+impl Rows {
+    /// The node at this position changed.
+    pub(crate) fn touch(&mut self, node: u32) {
+        if self.stale.last() != Some(&node) {
+            self.stale.push(node);
+        }
+        self.all_stale |= self.stale.len() > self.kept.of.len() / 2;
+    }
+
+    /// Any node may have changed.
+    pub(crate) fn forget(&mut self) {
+        self.all_stale = true;
+    }
+
+    /// Brings the kept part up to date, looking only at nodes that changed.
+    pub(super) fn refresh(&mut self, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) {
+        self.now = None;
+        #[cfg(test)]
+        {
+            self.n_judged = 0;
+        }
+        let signature = signature(parts);
+        if self.all_stale || self.signature != signature || self.kept.of.len() != nodes.len() || self.reasons.len() > MAX_REASONS {
+            self.reasons.clear();
+            self.open(nodes.len(), UNSEEN, signature, parts);
+            self.look(0..nodes.len(), parts, nodes);
+        } else {
+            let stale = core::mem::take(&mut self.stale);
+            self.look(stale.iter().map(|node| *node as usize), parts, nodes);
+        }
+        self.stale.clear();
+        self.all_stale = false;
+    }
+
+    /// Looks at the nodes of `only`; the others are refused by what they are told.
+    pub(super) fn narrow(&mut self, only: &[usize], others: Against, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) {
+        let code = self.code(0, others.plugin, others.refusal);
+        self.open(nodes.len(), code, signature(parts), parts);
+        self.look(only.iter().copied(), parts, nodes);
+    }
+
+    /// Takes this node and looks at no other.
+    pub(super) fn take_only(&mut self, node: usize, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) {
+        self.open(nodes.len(), UNSEEN, Vec::new(), parts);
+        self.kept.set(node, FEASIBLE);
+        self.sum_up(node, parts, nodes);
+    }
+
+    /// Refuses every node.
+    pub(super) fn refuse_all(&mut self, n_nodes: usize, against: &Against, parts: &[Part<'_>]) {
+        let code = self.code(0, against.plugin, against.refusal.clone());
+        self.open(n_nodes, code, Vec::new(), parts);
+    }
+
+    /// Asks the plugins that have to be asked each time; the first refusal in their order is the one that counts.
+    pub(super) fn judge_anew(&mut self, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) {
+        let fresh: Vec<_> =
+            parts.iter().enumerate().filter(|(_, p)| !p.keeps_verdicts).filter_map(|(i, p)| Some((i, p, p.filter()?))).collect();
+        if fresh.is_empty() {
+            return;
+        }
+        let mut now = self.kept.clone();
+        for (idx, node) in nodes.iter().enumerate() {
+            let until = match now.of[idx] {
+                FEASIBLE => usize::MAX,
+                UNSEEN => 0,
+                refused => self.reason(refused).map_or(0, |r| r.part),
+            };
+            let asked = fresh.iter().take_while(|(position, _, _)| *position < until);
+            let refusal =
+                asked.map(|(position, part, filter)| (*position, part, filter.check(node))).find(|(_, _, refusal)| refusal.is_some());
+            if let Some((position, part, Some(refusal))) = refusal {
+                let code = self.code(position, part.plugin.name(), refusal);
+                now.set(idx, code);
+            }
+        }
+        self.now = Some(now);
+    }
+
+    /// Lets something else stand against a node, for this decision.
+    pub(super) fn overrule(&mut self, node: usize, against: Against, parts: &[Part<'_>]) {
+        let position = parts.iter().position(|p| p.plugin.name() == against.plugin).unwrap_or(0);
+        let code = self.code(position, against.plugin, against.refusal);
+        self.now.get_or_insert_with(|| self.kept.clone()).set(node, code);
+    }
+
+    fn open(&mut self, n_nodes: usize, verdict: u32, signature: Vec<Fact>, parts: &[Part<'_>]) {
+        self.signature = signature;
+        self.kept.fill(n_nodes, verdict);
+        self.base.clear();
+        self.base.resize(n_nodes, OUT);
+        self.raw.clear();
+        self.raw.resize_with(parts.iter().filter(|p| matches!(p.keeps_scores, Some(Scale::Highest { .. }))).count(), Vec::new);
+    }
+
+    fn look(&mut self, at: impl Iterator<Item = usize>, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) {
+        let filters: Vec<_> =
+            parts.iter().enumerate().filter(|(_, p)| p.keeps_verdicts).filter_map(|(i, p)| Some((i, p, p.filter()?))).collect();
+        for idx in at {
+            #[cfg(test)]
+            {
+                self.n_judged += 1;
+            }
+            let refusal = filters.iter().find_map(|(position, part, filter)| Some((*position, part, filter.check(&nodes[idx])?)));
+            match refusal {
+                Some((position, part, refusal)) => {
+                    let code = self.code(position, part.plugin.name(), refusal);
+                    self.kept.set(idx, code);
+                    self.base[idx] = OUT;
+                }
+                None => {
+                    self.kept.set(idx, FEASIBLE);
+                    self.sum_up(idx, parts, nodes);
+                }
+            }
+        }
+    }
+
+    /// Fills in the points of a node that will do.
+    fn sum_up(&mut self, idx: usize, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) {
+        let (mut sum, mut column) = (0, 0);
+        for part in parts {
+            let (Some(scale), Some(score)) = (part.keeps_scores, part.score()) else { continue };
+            let raw = score.raw(&nodes[idx]);
+            match scale {
+                Scale::AsIs => sum += raw * part.weight,
+                Scale::Highest { .. } => {
+                    let raws = &mut self.raw[column];
+                    if raw != 0 && raws.is_empty() {
+                        raws.resize(nodes.len(), 0);
+                    }
+                    if let Some(slot) = raws.get_mut(idx) {
+                        *slot = raw;
+                    }
+                    column += 1;
+                }
+            }
+        }
+        self.base[idx] = sum;
+    }
+
+    /// The number that stands for a refusal.
+    fn code(&mut self, part: usize, plugin: &'static str, refusal: Refusal) -> u32 {
+        let known = self.reasons.iter().position(|r| r.part == part && r.against.refusal == refusal);
+        let at = known.unwrap_or_else(|| {
+            self.reasons.push(Reason { part, against: Against { plugin, refusal } });
+            self.reasons.len() - 1
+        });
+        REFUSED.saturating_add(u32::try_from(at).unwrap_or(u32::MAX))
+    }
+
+    fn reason(&self, verdict: u32) -> Option<&Reason> {
+        self.reasons.get(verdict.checked_sub(REFUSED)? as usize)
+    }
+
+    fn verdicts(&self) -> &Verdicts {
+        self.now.as_ref().unwrap_or(&self.kept)
+    }
+
+    /// How many nodes there are.
+    pub(crate) fn len(&self) -> usize {
+        self.kept.of.len()
+    }
+
+    /// How many nodes will do.
+    pub(super) fn n_feasible(&self) -> usize {
+        self.verdicts().count(FEASIBLE)
+    }
+
+    /// The nodes that will do.
+    pub(super) fn feasible(&self) -> impl Iterator<Item = usize> {
+        self.verdicts().of.iter().enumerate().filter(|(_, verdict)| **verdict == FEASIBLE).map(|(idx, _)| idx)
+    }
+
+    /// What stands against a node.
+    pub(crate) fn against(&self, node: usize) -> Option<&Against> {
+        self.reason(*self.verdicts().of.get(node)?).map(|r| &r.against)
+    }
+
+    /// The nodes that were refused in a way that pods' leaving could change.
+    pub(crate) fn hopeful(&self) -> Vec<usize> {
+        let verdicts = self.verdicts();
+        let hopeful = |verdict: u32| self.reason(verdict).is_some_and(|r| r.against.refusal.code == RefusalCode::Unschedulable);
+        let by_verdict: Vec<bool> = (0..verdicts.n.len()).map(|verdict| u32::try_from(verdict).is_ok_and(hopeful)).collect();
+        verdicts.of.iter().enumerate().filter(|(_, verdict)| by_verdict[**verdict as usize]).map(|(idx, _)| idx).collect()
+    }
+
+    /// What stands against nodes, each with the number of nodes.
+    pub(super) fn refusals(&self) -> impl Iterator<Item = (&Against, usize)> {
+        let counts = self.verdicts().n.iter().skip(REFUSED as usize);
+        self.reasons.iter().zip(counts).filter(|(_, n)| **n > 0).map(|(reason, n)| (&reason.against, *n))
+    }
+
+    /// Points of every node from the plugins whose raw scores are kept, `OUT` where it will not do, less a number that is the same for
+    /// all of them; with it, that number. Notes in the parts by what they were scaled.
+    pub(super) fn totals(&self, parts: &mut [Part<'_>]) -> (Cow<'_, [i64]>, i64) {
+        let mut totals = Cow::Borrowed(self.base.as_slice());
+        if let Some(now) = &self.now {
+            for (total, verdict) in totals.to_mut().iter_mut().zip(&now.of) {
+                if *verdict != FEASIBLE {
+                    *total = OUT;
+                }
+            }
+        }
+        let (mut same, mut column) = (0, 0);
+        for part in parts {
+            let Some(Scale::Highest { reverse }) = part.keeps_scores else { continue };
+            let raws = &self.raw[column];
+            column += 1;
+            let feasible = raws.iter().zip(totals.iter()).filter(|(_, total)| **total != OUT);
+            part.highest = feasible.map(|(raw, _)| *raw).max().unwrap_or(0);
+            if part.highest == 0 {
+                same += scaled(0, 0, reverse) * part.weight;
+                continue;
+            }
+            for (total, raw) in totals.to_mut().iter_mut().zip(raws).filter(|(total, _)| **total != OUT) {
+                *total += scaled(*raw, part.highest, reverse) * part.weight;
+            }
+        }
+        (totals, same)
+    }
+
+    /// Nodes that plugins were asked about in the latest decision, those that are asked each time left out.
+    #[cfg(test)]
+    pub(crate) fn n_judged(&self) -> usize {
+        self.n_judged
+    }
+}
+
+impl Verdicts {
+    fn fill(&mut self, n_nodes: usize, verdict: u32) {
+        self.of.clear();
+        self.of.resize(n_nodes, verdict);
+        self.n.clear();
+        self.n.resize(verdict as usize + 1, 0);
+        self.n[verdict as usize] = n_nodes;
+    }
+
+    fn set(&mut self, node: usize, verdict: u32) {
+        let (old, new) = (core::mem::replace(&mut self.of[node], verdict) as usize, verdict as usize);
+        self.n[old] -= 1;
+        if new >= self.n.len() {
+            self.n.resize(new + 1, 0);
+        }
+        self.n[new] += 1;
+    }
+
+    fn count(&self, verdict: u32) -> usize {
+        self.n.get(verdict as usize).copied().unwrap_or(0)
+    }
+}
