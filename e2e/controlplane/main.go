@@ -20,6 +20,7 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
 	"ai-storage.keti/e2e/controlplane/internal/kubelets"
+	"ai-storage.keti/e2e/controlplane/internal/oracle"
 )
 
 const usage = `controlplane runs a real Kubernetes control plane on loopback.
@@ -30,6 +31,9 @@ usage:
       DIR/ready (the server's address, once it can be used) and DIR/COMPONENT.log
   controlplane kubelets [-kubeconfig FILE] [-selector LABELS]
       plays the kubelets of the nodes labelled ` + kubelets.DefaultSelector + `
+  controlplane oracle
+      reads scenarios, one JSON object a line (conformance/README.md), and writes what
+      kube-scheduler's own plugins make of each
   controlplane kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|kubectl ARGS...
       the component itself, with its own flags; a link to this program named
       like a component is that component
@@ -58,6 +62,8 @@ func main() {
 		exit(up(os.Args[1:]))
 	case "kubelets":
 		exit(playKubelets(os.Args[1:]))
+	case "oracle":
+		exit(oracle.Run(os.Stdin, os.Stdout))
 	case "-h", "--help", "help":
 		fmt.Print(usage)
 	default:

@@ -80,6 +80,8 @@ pub struct PodSpec {
     pub requests: Resources,
     /// CPU and memory with defaults for containers that name none.
     pub nonzero_request: NonZeroRequest,
+    /// The same of the containers alone, for a pod that names requests as a whole: NodeResourcesFit scores it by these.
+    pub container_request: Option<NonZeroRequest>,
     /// Host ports of the containers.
     pub host_ports: Vec<HostPort>,
     /// Images of all containers, as written; image volumes too.

@@ -44,7 +44,11 @@ pub(super) struct Usage {
 }
 
 /// The resources to score for a pod: scalar ones (extended resources, huge pages) only where it requests them.
+///
+/// With defaults, a pod counts with what its containers ask for, whatever it names as a whole: kube-scheduler's NodeResourcesFit does not
+/// see pod-level requests when it scores (it does when it filters, and when it adds up a node's pods).
 pub(super) fn scored_resources(resources: &[ResourceWeight], spec: &PodSpec, basis: Basis) -> ScoredResources {
+    let nonzero = spec.container_request.unwrap_or(spec.nonzero_request);
     let scored = resources.iter().filter_map(|resource| {
         let kind = match &*resource.name {
             "cpu" => Kind::Cpu,
@@ -53,8 +57,8 @@ pub(super) fn scored_resources(resources: &[ResourceWeight], spec: &PodSpec, bas
             _ => Kind::Scalar(resource.name.clone()),
         };
         let request = match (&kind, basis) {
-            (Kind::Cpu, Basis::WithDefaults) => spec.nonzero_request.cpu.0,
-            (Kind::Memory, Basis::WithDefaults) => spec.nonzero_request.memory.0,
+            (Kind::Cpu, Basis::WithDefaults) => nonzero.cpu.0,
+            (Kind::Memory, Basis::WithDefaults) => nonzero.memory.0,
             _ => spec.requests.get(&resource.name),
         };
         let skip = request == 0 && matches!(kind, Kind::Scalar(_));

@@ -42,7 +42,7 @@ fn is_preemption(condition: &ConditionObject) -> bool {
 
 fn spec(object: &PodObject, bound: bool, interner: &mut Interner, faults: &mut Vec<Fault>) -> PodSpec {
     let (meta, spec) = (&object.metadata, &object.spec);
-    let (request, nonzero_request) = requests::requests(object, interner, faults);
+    let requests = requests::requests(object, interner, faults);
     let affinity = spec.affinity.as_ref();
     let mut context = Context { interner, faults, namespace: meta.namespace.as_deref().unwrap_or_default() };
     let node_affinity = affinity.and_then(|a| a.node_affinity.as_ref()).map(|a| context.node_affinity(a)).unwrap_or_default();
@@ -77,8 +77,9 @@ fn spec(object: &PodObject, bound: bool, interner: &mut Interner, faults: &mut V
         pod_affinity: pod_affinity.unwrap_or_default(),
         pod_anti_affinity: pod_anti_affinity.unwrap_or_default(),
         spread,
-        requests: request,
-        nonzero_request,
+        requests: requests.plain,
+        nonzero_request: requests.nonzero,
+        container_request: requests.containers,
         host_ports: host_ports(object, interner),
         n_containers: images.len(),
         images,

@@ -7,24 +7,44 @@ use crate::objects::{ContainerObject, ContainerStatusObject, PodObject, Quantiti
 use aisched_model::resources::{Bytes, DEFAULT_MEMORY, DEFAULT_MILLI_CPU, MilliCpu, NonZeroRequest, Resources};
 use aisched_model::storage_facts::Fault;
 
-/// The pod's request, and the same with defaults for containers that name no CPU or memory.
+/// A pod's request, in the forms that are needed of it.
+pub(super) struct Requests {
+    /// As it is written.
+    pub(super) plain: Resources,
+    /// With defaults for containers that name no CPU or memory.
+    pub(super) nonzero: NonZeroRequest,
+    /// The same without what the pod names as a whole, if it names anything.
+    pub(super) containers: Option<NonZeroRequest>,
+}
+
+/// The pod's request.
 ///
 /// A pod that has a node counts with what its kubelet granted where that is more than the specification says (a resize in progress).
 /// Example: containers of 100m and 200m, an init container of 500m, overhead 10m: `max(300, 500) + 10` = 510m.
-pub(super) fn requests(pod: &PodObject, interner: &mut Interner, faults: &mut Vec<Fault>) -> (Resources, NonZeroRequest) {
-    let formula = Formula::read(pod, faults);
+pub(super) fn requests(pod: &PodObject, interner: &mut Interner, faults: &mut Vec<Fault>) -> Requests {
+    let mut formula = Formula::read(pod, faults);
     let plain = formula.total(&Amounts::default());
-    // With pod-level requests, a default only steps in for what neither the pod nor any container names.
-    let missing = |name| !formula.pod_level_set || plain.get(name).is_none();
-    let mut defaults = Amounts::default();
-    for (name, amount) in [("cpu", DEFAULT_MILLI_CPU), ("memory", DEFAULT_MEMORY)] {
-        if missing(name) {
-            defaults.set(name, amount);
+    let defaults = |wanted: &dyn Fn(&str) -> bool| {
+        let mut defaults = Amounts::default();
+        for (name, amount) in [("cpu", DEFAULT_MILLI_CPU), ("memory", DEFAULT_MEMORY)] {
+            if wanted(name) {
+                defaults.set(name, amount);
+            }
         }
-    }
-    let filled = formula.total(&defaults);
-    let nonzero = NonZeroRequest { cpu: MilliCpu(filled.get("cpu").unwrap_or(0)), memory: Bytes(filled.get("memory").unwrap_or(0)) };
-    (plain.to_resources(interner), nonzero)
+        defaults
+    };
+    let nonzero = |filled: &Amounts<'_>| NonZeroRequest {
+        cpu: MilliCpu(filled.get("cpu").unwrap_or(0)),
+        memory: Bytes(filled.get("memory").unwrap_or(0)),
+    };
+    // With pod-level requests, a default only steps in for what neither the pod nor any container names.
+    let filled = nonzero(&formula.total(&defaults(&|name| !formula.pod_level_set || plain.get(name).is_none())));
+    let plain = plain.to_resources(interner);
+    let containers = formula.pod_level_set.then(|| {
+        formula.pod_level = Amounts::default();
+        nonzero(&formula.total(&defaults(&|_| true)))
+    });
+    Requests { plain, nonzero: filled, containers }
 }
 
 /// The formula's inputs, read once.

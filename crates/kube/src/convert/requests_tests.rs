@@ -9,7 +9,7 @@ fn of(spec: Value, status: Value) -> (Resources, NonZeroRequest) {
     let mut faults = Vec::new();
     let result = requests(&pod, &mut Interner::default(), &mut faults);
     assert_eq!(faults, []);
-    result
+    (result.plain, result.nonzero)
 }
 
 fn container(cpu: &str, memory: &str) -> Value {
@@ -109,4 +109,21 @@ fn pod_level_resize_counts_with_the_larger() {
     let spec = json!({"nodeName": "n", "containers": [{"name": "c"}], "resources": {"requests": {"cpu": "1"}}});
     let (request, _) = of(spec, json!({"resources": {"requests": {"cpu": "3"}}, "allocatedResources": {"cpu": "2"}}));
     assert_eq!(request.cpu.0, 3000);
+}
+
+#[test]
+fn containers_of_a_pod_that_names_requests_as_a_whole_are_told_apart() {
+    let silent = json!({"name": "c"});
+    let of_pod = |amounts: Value| json!({"requests": amounts});
+    for (spec, expected) in [
+        (json!({"containers": [container("100m", "1k")]}), None),
+        (json!({"containers": [container("100m", "1k")], "resources": of_pod(json!({}))}), None),
+        (json!({"containers": [container("100m", "1k")], "resources": of_pod(json!({"memory": "4Gi"}))}), Some((100, 1000))),
+        (json!({"containers": [silent.clone(), container("1", "0")], "resources": of_pod(json!({"cpu": "4"}))}), Some((1100, 200 << 20))),
+        (json!({"containers": [silent], "resources": of_pod(json!({"cpu": "4"})), "overhead": {"cpu": "10m"}}), Some((110, 200 << 20))),
+    ] {
+        let pod: PodObject = serde_json::from_value(json!({"spec": spec})).unwrap();
+        let found = requests(&pod, &mut Interner::default(), &mut Vec::new()).containers;
+        assert_eq!(found.map(|r| (r.cpu.0, r.memory.0)), expected, "{spec}");
+    }
 }

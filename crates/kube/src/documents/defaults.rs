@@ -2,16 +2,51 @@
 //! Only those that bear on placement; harmless for objects that have them already.
 
 use crate::objects::{ClaimObject, ContainerObject, NodeObject, PodObject};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::api::core::v1::{Affinity, PodAffinityTerm};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelectorRequirement, ObjectMeta};
+use std::collections::BTreeMap;
 
-/// Namespace, UID, requests from limits, host ports of the host network.
+/// Namespace, UID, requests from limits, host ports of the host network, label keys of affinity terms.
 pub(super) fn pod(pod: &mut PodObject) {
     namespaced(&mut pod.metadata);
+    if let (Some(affinity), Some(labels)) = (&mut pod.spec.affinity, &pod.metadata.labels) {
+        terms(affinity).for_each(|term| keys_to_selector(term, labels));
+    }
     let host_network = pod.spec.host_network;
     for container in pod.spec.containers.iter_mut().chain(&mut pod.spec.init_containers) {
         requests_from_limits(container);
         for port in container.ports.iter_mut().filter(|p| host_network && p.host_port == 0) {
             port.host_port = port.container_port;
+        }
+    }
+}
+
+/// Every term of affinity and anti-affinity between pods.
+fn terms(affinity: &mut Affinity) -> impl Iterator<Item = &mut PodAffinityTerm> {
+    let (mut required, mut preferred) = (Vec::new(), Vec::new());
+    if let Some(affinity) = &mut affinity.pod_affinity {
+        required.push(&mut affinity.required_during_scheduling_ignored_during_execution);
+        preferred.push(&mut affinity.preferred_during_scheduling_ignored_during_execution);
+    }
+    if let Some(affinity) = &mut affinity.pod_anti_affinity {
+        required.push(&mut affinity.required_during_scheduling_ignored_during_execution);
+        preferred.push(&mut affinity.preferred_during_scheduling_ignored_during_execution);
+    }
+    let preferred = preferred.into_iter().flatten().flatten().map(|weighted| &mut weighted.pod_affinity_term);
+    required.into_iter().flatten().flatten().chain(preferred)
+}
+
+/// The pod's own values of `matchLabelKeys` and `mismatchLabelKeys` become part of the selector, once.
+fn keys_to_selector(term: &mut PodAffinityTerm, labels: &BTreeMap<String, String>) {
+    let Some(selector) = &mut term.label_selector else { return };
+    for (keys, operator) in [(&term.match_label_keys, "In"), (&term.mismatch_label_keys, "NotIn")] {
+        for (key, value) in keys.iter().flatten().filter_map(|key| Some((key, labels.get(key)?))) {
+            let values = Some(vec![value.clone()]);
+            let requirement = LabelSelectorRequirement { key: key.clone(), operator: operator.into(), values };
+            let expressions = selector.match_expressions.get_or_insert_default();
+            if !expressions.contains(&requirement) {
+                expressions.push(requirement);
+            }
         }
     }
 }
@@ -32,10 +67,11 @@ pub(super) fn node(node: &mut NodeObject) {
     }
 }
 
-/// Namespace and UID; a claim that names its volume has it, as it would soon after it was created.
+/// Namespace and UID; a claim that names its volume has it, as it would soon after it was created, unless its status says otherwise.
 pub(super) fn claim(claim: &mut ClaimObject) {
     namespaced(&mut claim.metadata);
-    if claim.spec.volume_name.as_ref().is_some_and(|name| !name.is_empty()) {
+    let waits = claim.status.phase.as_deref() == Some("Pending");
+    if !waits && claim.spec.volume_name.as_ref().is_some_and(|name| !name.is_empty()) {
         let annotations = claim.metadata.annotations.get_or_insert_default();
         annotations.entry("pv.kubernetes.io/bind-completed".into()).or_insert_with(|| "yes".into());
     }

@@ -9,11 +9,12 @@ use crate::crd::AIStorageConfig;
 use crate::foreign::ForeignKind;
 use crate::intern::Interner;
 use crate::objects::{
-    AttachmentObject, ClaimObject, CsiDriverObject, CsiNodeObject, NamespaceObject, NodeObject, PersistentVolumeObject, PodObject,
-    ReplicaSetObject, ReplicationControllerObject, ServiceObject, StatefulSetObject, StorageCapacityObject, StorageClassObject,
+    AttachmentObject, BudgetObject, ClaimObject, CsiDriverObject, CsiNodeObject, NamespaceObject, NodeObject, PersistentVolumeObject,
+    PodObject, ReplicaSetObject, ReplicationControllerObject, ServiceObject, StatefulSetObject, StorageCapacityObject, StorageClassObject,
 };
 use aisched_core::event::Event;
 use aisched_model::Str;
+use aisched_model::disruption::DisruptionBudget;
 use aisched_model::foreign::Foreign;
 use aisched_model::labels::Labels;
 use aisched_model::node::Node;
@@ -47,6 +48,8 @@ pub enum Object {
     Capacity(Arc<StorageCapacity>),
     /// A volume attached to a node.
     Attachment(Arc<Attachment>),
+    /// A disruption budget.
+    Budget(Arc<DisruptionBudget>),
     /// A namespace: name, labels.
     Namespace(Str, Labels),
     /// A service or a controller, with the pods that it selects.
@@ -73,6 +76,7 @@ impl Object {
             Self::CsiDriver(driver) => Event::CsiDriverSet(driver),
             Self::Capacity(capacity) => Event::CapacitySet(capacity),
             Self::Attachment(attachment) => Event::AttachmentSet(attachment),
+            Self::Budget(budget) => Event::BudgetSet(budget),
             Self::Namespace(name, labels) => Event::NamespaceSet(name, labels),
             Self::Owner((id, selector)) => Event::OwnerSet(id, selector),
             Self::Foreign(object) => Event::ForeignSet(object),
@@ -199,6 +203,10 @@ impl Reader<'_> {
             ("VolumeAttachment", "storage.k8s.io") => {
                 self.read::<AttachmentObject, _>(tree, kind, name, |_| (), convert::attachment, |c| Object::Attachment(Arc::new(c.value)));
             }
+            ("PodDisruptionBudget", "policy") => {
+                let namespaced = |o: &mut BudgetObject| defaults::namespaced(&mut o.metadata);
+                self.read(tree, kind, name, namespaced, convert::budget, |c| Object::Budget(Arc::new(c.value)));
+            }
             ("Namespace", "") => {
                 self.read::<NamespaceObject, _>(tree, kind, name, |_| (), convert::namespace, |c| Object::Namespace(c.value.0, c.value.1));
             }
@@ -321,6 +329,7 @@ fn group<'a>(tree: &'a Tree, kind: &str) -> &'a str {
         (Some(None), _) => "",
         (None, "StorageClass" | "CSINode" | "CSIDriver" | "CSIStorageCapacity" | "VolumeAttachment") => "storage.k8s.io",
         (None, "ReplicaSet" | "StatefulSet") => "apps",
+        (None, "PodDisruptionBudget") => "policy",
         (None, "AIStorageConfig") => "ai-storage.keti",
         (None, _) => "",
     }

@@ -35,6 +35,8 @@ fn every_kind_is_read_and_others_are_ignored() {
 ---
 {kind: VolumeAttachment, apiVersion: storage.k8s.io/v1, metadata: {name: at}, spec: {attacher: d, nodeName: n, source: {}}}
 ---
+{kind: PodDisruptionBudget, apiVersion: policy/v1, metadata: {name: b}, spec: {maxUnavailable: 1}}
+---
 {kind: Namespace, apiVersion: v1, metadata: {name: ns}}
 ---
 {kind: AIStorageConfig, apiVersion: ai-storage.keti/v1, metadata: {name: default}}
@@ -70,23 +72,30 @@ fn every_kind_is_read_and_others_are_ignored() {
             Object::Owner(((_, namespace, _), selector)) if &**namespace == "default" && selector.is_some() => "owner",
             Object::Owner(_) => "owner of none",
             Object::Foreign(_) => "foreign",
+            Object::Budget(_) => "budget",
             Object::Config(_) => "config",
             Object::Ignored(..) => "ignored",
         })
         .collect();
     let storage = ["claim", "volume", "class", "csinode", "driver", "room", "attachment"];
-    let others = ["namespace", "config", "foreign", "ignored", "ignored"];
+    let others = ["budget", "namespace", "config", "foreign", "ignored", "ignored"];
     assert_eq!(kinds, [&["node", "pod"][..], &storage[..], &others[..], &["owner"; 4]].concat());
-    assert_eq!(objects.into_iter().filter_map(Object::into_event).count(), 15);
+    assert_eq!(objects.into_iter().filter_map(Object::into_event).count(), 16);
 }
 
 #[test]
 fn claim_that_names_its_volume_is_bound() {
-    for (spec, bound) in [("{volumeName: v}", true), ("{volumeName: ''}", false), ("{}", false)] {
-        let text = format!("{{kind: PersistentVolumeClaim, apiVersion: v1, metadata: {{name: c}}, spec: {spec}}}");
+    for (rest, bound) in [
+        ("spec: {volumeName: v}", true),
+        ("spec: {volumeName: ''}", false),
+        ("spec: {}", false),
+        ("spec: {volumeName: v}, status: {phase: Bound}", true),
+        ("spec: {volumeName: v}, status: {phase: Pending}", false),
+    ] {
+        let text = format!("{{kind: PersistentVolumeClaim, apiVersion: v1, metadata: {{name: c}}, {rest}}}");
         let objects = parse_documents(&text, "f.yaml").unwrap();
         let [Object::Claim(claim)] = &objects[..] else { panic!("{objects:?}") };
-        assert_eq!(claim.bind_completed, bound, "{spec}");
+        assert_eq!(claim.bind_completed, bound, "{rest}");
     }
 }
 
@@ -110,6 +119,30 @@ fn objects_get_an_api_servers_defaults() {
     assert_eq!((read.spec.requests.cpu.0, read.spec.requests.memory.0), (500, 1 << 30));
     assert_eq!(read.spec.host_ports.iter().map(|p| p.port).collect::<Vec<_>>(), [80]);
     assert_eq!(&*read.spec.scheduler_name, "default-scheduler");
+}
+
+#[test]
+fn label_keys_of_affinity_terms_become_part_of_the_selector_once() {
+    let values = |terms: &str| {
+        let read = pod(&format!(
+            "{{kind: Pod, metadata: {{name: p, labels: {{app: web, release: '2'}}}}, spec: {{affinity: {{podAffinity: {{\
+            requiredDuringSchedulingIgnoredDuringExecution: [{{topologyKey: zone, {terms}}}]}}}}}}}}"
+        ));
+        let selector = read.spec.pod_affinity.required[0].selector.clone();
+        selector.map(|s| s.0.iter().map(|r| format!("{} {:?} {}", r.key, r.operator, r.values.join(","))).collect::<Vec<_>>().join("; "))
+    };
+    for (terms, expected) in [
+        ("labelSelector: {matchLabels: {app: web}}, matchLabelKeys: [release]", Some("app In web; release In 2")),
+        ("labelSelector: {}, mismatchLabelKeys: [release, app]", Some("release NotIn 2; app NotIn web")),
+        ("labelSelector: {}, matchLabelKeys: [gone]", Some("")),
+        ("matchLabelKeys: [release]", None),
+        (
+            "labelSelector: {matchExpressions: [{key: release, operator: In, values: ['2']}]}, matchLabelKeys: [release]",
+            Some("release In 2"),
+        ),
+    ] {
+        assert_eq!(values(terms).as_deref(), expected, "{terms}");
+    }
 }
 
 #[test]

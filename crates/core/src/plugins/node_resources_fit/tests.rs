@@ -4,7 +4,7 @@
 use super::*;
 use crate::fixture::{Cluster, node, pod, requesting, with};
 use crate::plugins::args::{ResourceWeight, ScoringStrategy};
-use aisched_model::resources::{Bytes, MilliCpu};
+use aisched_model::resources::{Bytes, MilliCpu, NonZeroRequest};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
@@ -177,6 +177,24 @@ fn containers_without_requests_score_as_if_they_had_some() {
         (Cluster::of([tiny()]), pod("p"), 0),
         (Cluster::of([tiny()]), silent("p"), 30),
         (Cluster::of([tiny()]).placed("n", silent("x")).placed("n", silent("y")), silent("p"), 80),
+    ] {
+        let decision = cluster.decide_plugin(strategy(StrategyKind::MostAllocated, EQUAL), &pod);
+        assert_eq!(decision.score("n", "NodeResourcesFit"), Some(expected));
+    }
+}
+
+#[test]
+fn pod_level_requests_fill_a_node_and_do_not_count_in_the_pods_own_score() {
+    let node = || offering("n", &[("cpu", 1000), ("memory", 1000)]);
+    let whole = |name: &str| {
+        with(asking(name, &[("cpu", 800), ("memory", 800)]), |s| {
+            s.container_request = Some(NonZeroRequest { cpu: MilliCpu(100), memory: Bytes(100) });
+        })
+    };
+    for (cluster, pod, expected) in [
+        (Cluster::of([node()]), whole("p"), 10),
+        (Cluster::of([node()]), asking("p", &[("cpu", 800), ("memory", 800)]), 80),
+        (Cluster::of([node()]).placed("n", whole("x")), asking("p", &[("cpu", 100), ("memory", 100)]), 90),
     ] {
         let decision = cluster.decide_plugin(strategy(StrategyKind::MostAllocated, EQUAL), &pod);
         assert_eq!(decision.score("n", "NodeResourcesFit"), Some(expected));

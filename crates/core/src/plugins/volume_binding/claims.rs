@@ -75,7 +75,7 @@ impl Obstacles<'_> {
     /// In kube-scheduler's words and order.
     pub(super) fn reasons(&self) -> impl Iterator<Item = &'static str> {
         let reasons = [
-            (self.out_of_reach.is_some(), "node(s) had volume node affinity conflict"),
+            (self.out_of_reach.is_some(), "node(s) didn't match PersistentVolume's node affinity"),
             (self.no_volume.is_some(), "node(s) didn't find available persistent volumes to bind"),
             (self.no_room.is_some(), "node(s) did not have enough free storage"),
             (self.lost, "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)"),

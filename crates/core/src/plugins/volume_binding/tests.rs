@@ -14,7 +14,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 const UNBOUND: &str = "node(s) didn't find available persistent volumes to bind";
-const CONFLICT: &str = "node(s) had volume node affinity conflict";
+const CONFLICT: &str = "node(s) didn't match PersistentVolume's node affinity";
 const NO_ROOM: &str = "node(s) did not have enough free storage";
 const LOST: &str = "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)";
 const ONCE: AccessModes = AccessModes { read_write_once: true, read_write_once_pod: false, read_write_many: false, read_only_many: false };

@@ -1,0 +1,158 @@
+//! The families of scenarios: for each group of plugins a maker of small clusters that lets them disagree in every way they know.
+//! Leaves out who is asked and how answers are compared.
+
+mod affinity;
+mod nodes;
+mod preemption;
+mod resources;
+mod spread;
+mod volumes;
+
+use crate::luck::Luck;
+use crate::scenario::{Scenario, labels};
+use serde_json::{Map, Value, json};
+
+/// A family.
+pub(crate) struct Family {
+    /// Name on the command line and in tables.
+    pub(crate) name: &'static str,
+    /// The plugins that it is about.
+    pub(crate) about: &'static str,
+    make: fn(&mut Luck, bool) -> Scenario,
+}
+
+/// Every family.
+pub(crate) const FAMILIES: &[Family] = &[
+    Family { name: "resources", about: "NodeResourcesFit, NodeResourcesBalancedAllocation", make: resources::make },
+    Family { name: "node-affinity", about: "NodeAffinity", make: nodes::affinity },
+    Family { name: "taints", about: "TaintToleration, NodeUnschedulable, NodeName", make: nodes::taints },
+    Family { name: "ports", about: "NodePorts", make: nodes::ports },
+    Family { name: "images", about: "ImageLocality", make: nodes::images },
+    Family { name: "spread", about: "PodTopologySpread", make: spread::make },
+    Family { name: "spread-defaults", about: "PodTopologySpread's default constraints", make: spread::defaults },
+    Family { name: "pod-affinity", about: "InterPodAffinity", make: affinity::make },
+    Family { name: "volume-binding", about: "VolumeBinding", make: volumes::binding },
+    Family { name: "volumes", about: "VolumeZone, VolumeRestrictions, NodeVolumeLimits", make: volumes::others },
+    Family { name: "preemption", about: "DefaultPreemption", make: preemption::make },
+    Family { name: "queue", about: "PrioritySort, SchedulingGates", make: preemption::queue },
+    Family { name: "mixed", about: "all at once", make: mixed },
+];
+
+impl Family {
+    /// Its scenario of this number; a `plain` one has no configuration of its own.
+    pub(crate) fn scenario(&self, seed: u64, number: usize, plain: bool) -> Scenario {
+        let mut scenario = (self.make)(&mut Luck::new(seed, self.name, number), plain);
+        scenario.name = format!("{}/{seed}/{number}", self.name);
+        scenario
+    }
+}
+
+/// One to seven nodes with labels of several kinds; their names.
+fn nodes(luck: &mut Luck, scenario: &mut Scenario, mut over: impl FnMut(&mut Luck) -> Value) -> Vec<String> {
+    let names: Vec<String> = (0..=luck.below(7)).map(|i| format!("n{i}")).collect();
+    for name in &names {
+        let labels = node_labels(luck, name);
+        let over = over(luck);
+        scenario.node(name, labels, over);
+    }
+    names
+}
+
+fn node_labels(luck: &mut Luck, name: &str) -> Map<String, Value> {
+    let all = [
+        ("kubernetes.io/hostname", name, 92),
+        ("topology.kubernetes.io/zone", luck.pick(&["a", "b", "c"]), 85),
+        ("rack", luck.pick(&["1", "2", ""]), 70),
+        ("pool", luck.pick(&["x", "y"]), 60),
+        ("generation", luck.pick(&["1", "5", "12", "-3", "new"]), 60),
+    ];
+    labels(all.into_iter().filter(|(_, _, percent)| luck.chance(*percent)).map(|(key, value, _)| (key, value.to_owned())))
+}
+
+/// Labels of a pod.
+fn pod_labels(luck: &mut Luck) -> Map<String, Value> {
+    let all = [("app", luck.pick(&["web", "db"]), 85), ("tier", luck.pick(&["1", "2"]), 50)];
+    labels(all.into_iter().filter(|(_, _, percent)| luck.chance(*percent)).map(|(key, value, _)| (key, value.to_owned())))
+}
+
+/// A selector of pods; rarely an empty one, which is for all, or none at all.
+fn selector(luck: &mut Luck) -> Value {
+    if luck.chance(5) {
+        return Value::Null;
+    }
+    let match_labels: Map<String, Value> =
+        if luck.chance(60) { labels([("app", luck.pick(&["web", "db"]).to_owned())]) } else { Map::new() };
+    let expressions = luck.upto(2, |luck| {
+        let key = luck.pick(&["app", "tier"]);
+        requirement(luck, key, &["web", "1", "2"])
+    });
+    json!({"matchLabels": match_labels, "matchExpressions": expressions})
+}
+
+/// A requirement on a label of a pod or a namespace.
+fn requirement(luck: &mut Luck, key: &str, values: &[&str]) -> Value {
+    match luck.pick(&["In", "In", "NotIn", "Exists", "DoesNotExist"]) {
+        set @ ("In" | "NotIn") => {
+            let mut chosen = luck.some(50, values);
+            if chosen.is_empty() {
+                chosen.push(luck.pick(values));
+            }
+            json!({"key": key, "operator": set, "values": chosen})
+        }
+        other => json!({"key": key, "operator": other}),
+    }
+}
+
+/// A term of node affinity over the labels of [`node_labels`].
+fn node_term(luck: &mut Luck) -> Value {
+    let mut expressions = luck.upto(2, |luck| match luck.below(5) {
+        0 => requirement(luck, "topology.kubernetes.io/zone", &["a", "b", "z"]),
+        1 => requirement(luck, "pool", &["x", "y"]),
+        2 => requirement(luck, "rack", &["1", "2", ""]),
+        _ => {
+            let operator = luck.pick(&["Gt", "Lt"]);
+            json!({"key": luck.pick(&["generation", "rack"]), "operator": operator, "values": [luck.pick(&["0", "4", "10"])]})
+        }
+    });
+    let fields: Vec<Value> = luck
+        .maybe(20, |luck| {
+            let operator = luck.pick(&["In", "In", "NotIn"]);
+            json!({"key": "metadata.name", "operator": operator, "values": [luck.pick(&["n0", "n1", "n2", "gone"])]})
+        })
+        .into_iter()
+        .collect();
+    if fields.is_empty() && expressions.is_empty() && luck.chance(80) {
+        expressions.push(requirement(luck, "pool", &["x", "y"]));
+    }
+    json!({"matchExpressions": expressions, "matchFields": fields})
+}
+
+/// A little of everything: what several plugins say of one cluster, and in which order.
+fn mixed(luck: &mut Luck, _plain: bool) -> Scenario {
+    let mut scenario = Scenario::new();
+    let names = nodes(luck, &mut scenario, |luck| {
+        let mut over = nodes::tainted(luck);
+        if luck.chance(40) {
+            over = crate::scenario::merged(over, json!({"status": {"allocatable": resources::room(luck)}}));
+        }
+        over
+    });
+    for (i, name) in names.iter().enumerate() {
+        for j in 0..luck.below(4) {
+            let spec = crate::scenario::merged(affinity::spec(luck, 25), resources::spec(luck, true));
+            let over = json!({"metadata": {"labels": pod_labels(luck)}, "spec": spec});
+            scenario.running(&format!("{i}-{j}"), name, over);
+        }
+    }
+    let mut spec = resources::spec(luck, true);
+    for part in [affinity::spec(luck, 50), nodes::affinity_spec(luck, 40), nodes::tolerations(luck)] {
+        if luck.chance(60) {
+            spec = crate::scenario::merged(spec, part);
+        }
+    }
+    if luck.chance(50) {
+        spec["topologySpreadConstraints"] = spread::constraints(luck);
+    }
+    scenario.pod(crate::scenario::POD, json!({"metadata": {"labels": pod_labels(luck)}, "spec": spec}));
+    scenario
+}

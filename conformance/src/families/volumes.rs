@@ -1,0 +1,266 @@
+//! Scenarios about volumes: claims, volumes, classes, drivers, room of drivers, zones, limits, old kinds of disks.
+//! Leaves out what happens to volumes once a node is chosen.
+
+use super::nodes;
+use crate::luck::Luck;
+use crate::scenario::{NAMESPACE, POD, Scenario, container};
+use serde_json::{Value, json};
+
+const ZONE: &str = "topology.kubernetes.io/zone";
+const HOST: &str = "kubernetes.io/hostname";
+const MODES: &[&str] = &["ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany"];
+const SIZES: &[&str] = &["1Gi", "5Gi", "10Gi", "50Gi"];
+const DRIVER: &str = "csi.example.com";
+
+/// Claims that are bound, to be bound on the spot, or waiting for a pod; volumes that fit and others; room of drivers.
+pub(super) fn binding(luck: &mut Luck, _plain: bool) -> Scenario {
+    let mut scenario = Scenario::new();
+    let names = nodes(luck, &mut scenario, |_| json!({}));
+    classes(luck, &mut scenario);
+    let capacity = luck.chance(60);
+    scenario.objects.push(json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": DRIVER}, "spec": {"storageCapacity": capacity, "attachRequired": true},
+    }));
+    for i in 0..luck.below(4) {
+        let topology = match luck.below(4) {
+            0 => json!({"matchLabels": {HOST: luck.pick(&["n0", "n1", "n2"])}}),
+            1 => Value::Null,
+            _ => json!({"matchLabels": {ZONE: luck.pick(&["a", "b"])}}),
+        };
+        let mut object = json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "CSIStorageCapacity", "metadata": {"name": format!("room{i}"), "namespace": NAMESPACE},
+            "storageClassName": luck.pick(&["late", "late", "zonal"]), "capacity": luck.pick(&["0", "3Gi", "20Gi", "100Gi"]),
+        });
+        if !topology.is_null() {
+            object["nodeTopology"] = topology;
+        }
+        if luck.chance(30) {
+            object["maximumVolumeSize"] = luck.pick(&["1Gi", "8Gi", "60Gi"]).into();
+        }
+        scenario.objects.push(object);
+    }
+    for i in 0..luck.below(6) {
+        let pv = free_volume(luck, i, &names);
+        scenario.objects.push(pv);
+    }
+    let claims = luck.below(3) + 1;
+    for i in 0..claims {
+        if luck.chance(95) {
+            claim(luck, &mut scenario, i, &names);
+        }
+    }
+    let volumes: Vec<Value> =
+        (0..claims).map(|i| json!({"name": format!("v{i}"), "persistentVolumeClaim": {"claimName": format!("c{i}")}})).collect();
+    scenario
+        .pod(POD, json!({"spec": {"volumes": volumes, "containers": [container("c", json!({"resources": {"requests": {"cpu": "1"}}}))]}}));
+    scenario
+}
+
+fn classes(luck: &mut Luck, scenario: &mut Scenario) {
+    let zones = json!([{"matchLabelExpressions": [{"key": ZONE, "values": luck.pick(&[&["a"][..], &["b", "c"]])}]}]);
+    for (name, mode, provisioner, topologies) in [
+        ("now", "Immediate", DRIVER, None),
+        ("late", "WaitForFirstConsumer", DRIVER, None),
+        ("zonal", "WaitForFirstConsumer", DRIVER, Some(zones)),
+        ("static", "WaitForFirstConsumer", "kubernetes.io/no-provisioner", None),
+    ] {
+        let mut class = json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}, "provisioner": provisioner,
+            "volumeBindingMode": mode, "reclaimPolicy": "Delete",
+        });
+        if let Some(topologies) = topologies {
+            class["allowedTopologies"] = topologies;
+        }
+        scenario.objects.push(class);
+    }
+}
+
+/// Where a volume can be reached from.
+fn reach(luck: &mut Luck, names: &[String]) -> Option<Value> {
+    let (key, values) = match luck.below(6) {
+        0 => return None,
+        1 | 2 => (HOST, json!([names[luck.below(names.len())]])),
+        3 => ("pool", json!(["x"])),
+        _ => (ZONE, json!(luck.pick(&[&["a"][..], &["b"], &["a", "c"]]))),
+    };
+    let terms = json!([{"matchExpressions": [{"key": key, "operator": "In", "values": values}]}]);
+    Some(json!({"required": {"nodeSelectorTerms": terms}}))
+}
+
+fn volume(luck: &mut Luck, name: &str, class: &str, names: &[String]) -> Value {
+    let mut spec = json!({
+        "capacity": {"storage": luck.pick(SIZES)}, "accessModes": some_modes(luck), "storageClassName": class,
+        "persistentVolumeReclaimPolicy": "Retain", "volumeMode": if luck.chance(10) { "Block" } else { "Filesystem" },
+        "csi": {"driver": DRIVER, "volumeHandle": name},
+    });
+    if let Some(reach) = reach(luck, names) {
+        spec["nodeAffinity"] = reach;
+    }
+    let labels = if luck.chance(50) { json!({"disk": luck.pick(&["fast", "slow"])}) } else { json!({}) };
+    json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name, "labels": labels}, "spec": spec})
+}
+
+fn some_modes(luck: &mut Luck) -> Vec<&'static str> {
+    let mut modes = luck.some(50, MODES);
+    if modes.is_empty() {
+        modes.push("ReadWriteOnce");
+    }
+    modes
+}
+
+fn free_volume(luck: &mut Luck, i: usize, names: &[String]) -> Value {
+    let class = luck.pick(&["static", "static", "late", "now"]);
+    let mut volume = volume(luck, &format!("free{i}"), class, names);
+    volume["status"] = json!({"phase": "Available"});
+    if luck.chance(15) {
+        let claim = luck.pick(&["c0", "c1", "elsewhere"]);
+        volume["spec"]["claimRef"] = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": NAMESPACE, "name": claim});
+    }
+    volume
+}
+
+/// A claim that is bound, with its volume, or waits.
+fn claim(luck: &mut Luck, scenario: &mut Scenario, i: usize, names: &[String]) {
+    let name = format!("c{i}");
+    let class = luck.pick(&["now", "late", "late", "zonal", "static", "static", "gone"]);
+    let mut claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": NAMESPACE, "uid": format!("uid-{name}")},
+        "spec": {"accessModes": [luck.pick(MODES)], "storageClassName": class, "resources": {"requests": {"storage": luck.pick(SIZES)}},
+            "volumeMode": if luck.chance(8) { "Block" } else { "Filesystem" }},
+        "status": {"phase": "Pending"},
+    });
+    match luck.below(10) {
+        0..4 => {
+            let bound = format!("pv-{name}");
+            claim["spec"]["volumeName"] = bound.clone().into();
+            if luck.chance(90) {
+                claim["metadata"]["annotations"] = json!({"pv.kubernetes.io/bind-completed": "yes"});
+                claim["status"]["phase"] = "Bound".into();
+            }
+            if luck.chance(90) {
+                let mut volume = volume(luck, &bound, class, names);
+                volume["spec"]["claimRef"] = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": NAMESPACE, "name": name, "uid": format!("uid-{name}")});
+                volume["status"] = json!({"phase": "Bound"});
+                scenario.objects.push(volume);
+            }
+        }
+        4 if luck.chance(50) => {
+            claim["metadata"]["annotations"] = json!({"volume.kubernetes.io/selected-node": luck.pick(&["n0", "n1", "gone"])});
+        }
+        5 if luck.chance(50) => {
+            claim["spec"]["selector"] = json!({"matchLabels": {"disk": "fast"}});
+        }
+        6 if luck.chance(30) => claim["status"]["phase"] = "Lost".into(),
+        7 if luck.chance(30) => {
+            claim["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z".into();
+            claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
+        }
+        _ => {}
+    }
+    scenario.objects.push(claim);
+}
+
+/// Bound volumes: in zones, of drivers with limits, for one pod alone; disks named in pods.
+pub(super) fn others(luck: &mut Luck, _plain: bool) -> Scenario {
+    let mut scenario = Scenario::new();
+    let names = nodes(luck, &mut scenario, |_| json!({}));
+    classes(luck, &mut scenario);
+    let needed = luck.chance(30);
+    scenario.objects.push(json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": DRIVER}, "spec": {"attachRequired": true, "preventPodSchedulingIfMissing": needed},
+    }));
+    for name in &names {
+        if luck.chance(85) {
+            let mut drivers = Vec::new();
+            for driver in [DRIVER, "other.example.com", "ebs.csi.aws.com"] {
+                if luck.chance(75) {
+                    let mut object = json!({"name": driver, "nodeID": name, "topologyKeys": []});
+                    if luck.chance(80) {
+                        object["allocatable"] = json!({"count": luck.below(4)});
+                    }
+                    drivers.push(object);
+                }
+            }
+            let migrated = if luck.chance(80) { "kubernetes.io/aws-ebs" } else { "" };
+            scenario.objects.push(json!({
+                "apiVersion": "storage.k8s.io/v1", "kind": "CSINode",
+                "metadata": {"name": name, "annotations": {"storage.alpha.kubernetes.io/migrated-plugins": migrated}}, "spec": {"drivers": drivers},
+            }));
+        }
+    }
+    for i in 0..5 {
+        bound(luck, &mut scenario, i);
+    }
+    for (i, name) in names.iter().enumerate() {
+        for j in 0..luck.below(4) {
+            let volumes = volumes_of(luck);
+            scenario.running(&format!("{i}-{j}"), name, json!({"spec": {"volumes": volumes}}));
+        }
+        if luck.chance(30) {
+            scenario.objects.push(json!({
+                "apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment", "metadata": {"name": format!("at-{name}")},
+                "spec": {"attacher": DRIVER, "nodeName": name, "source": {"persistentVolumeName": format!("pv{}", luck.below(6))}}, "status": {"attached": true},
+            }));
+        }
+    }
+    let mut volumes = volumes_of(luck);
+    if volumes.is_empty() {
+        volumes.push(json!({"name": "c0", "persistentVolumeClaim": {"claimName": "c0"}}));
+    }
+    scenario.pod(POD, json!({"spec": {"volumes": volumes}}));
+    scenario
+}
+
+fn bound(luck: &mut Luck, scenario: &mut Scenario, i: usize) {
+    let (claim, name) = (format!("c{i}"), format!("pv{i}"));
+    let source = match luck.below(6) {
+        0 | 1 => ("csi", json!({"driver": DRIVER, "volumeHandle": format!("h{}", luck.below(4))})),
+        2 => ("csi", json!({"driver": "other.example.com", "volumeHandle": format!("h{i}")})),
+        3 => ("awsElasticBlockStore", json!({"volumeID": format!("aws://a/vol-{i}")})),
+        4 => ("csi", json!({"driver": "ebs.csi.aws.com", "volumeHandle": format!("vol-{}", luck.below(4))})),
+        _ => ("nfs", json!({"server": "s", "path": "/"})),
+    };
+    let mode = luck.pick(&["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"]);
+    let mut labels = json!({});
+    if luck.chance(50) {
+        labels[luck.pick(&[ZONE, "failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/region"])] =
+            luck.pick(&["a", "b", "a__b"]).into();
+    }
+    let size = json!({"storage": "1Gi"});
+    scenario.objects.push(json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name, "labels": labels},
+        "spec": {"capacity": size, "accessModes": [mode], "storageClassName": "now", source.0: source.1, "persistentVolumeReclaimPolicy": "Retain",
+            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": NAMESPACE, "name": claim, "uid": format!("uid-{claim}")}},
+        "status": {"phase": "Bound"},
+    }));
+    scenario.objects.push(json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": claim, "namespace": NAMESPACE, "uid": format!("uid-{claim}"), "annotations": {"pv.kubernetes.io/bind-completed": "yes"}},
+        "spec": {"accessModes": [mode], "storageClassName": "now", "resources": {"requests": size}, "volumeName": name}, "status": {"phase": "Bound"},
+    }));
+}
+
+/// Volumes of a pod, each once: claims, disks named in the pod, inline ones.
+fn volumes_of(luck: &mut Luck) -> Vec<Value> {
+    let mut volumes = Vec::new();
+    for claim in luck.some(30, &["c0", "c1", "c2", "c3", "c4"]) {
+        let read_only = luck.chance(20);
+        volumes.push(json!({"name": claim, "persistentVolumeClaim": {"claimName": claim, "readOnly": read_only}}));
+    }
+    let read_only = luck.chance(50);
+    let disk = match luck.below(14) {
+        0 => json!({"gcePersistentDisk": {"pdName": luck.pick(&["d1", "d2"]), "readOnly": read_only}}),
+        1 => json!({"awsElasticBlockStore": {"volumeID": luck.pick(&["d1", "d2"]), "readOnly": read_only}}),
+        2 => {
+            json!({"iscsi": {"targetPortal": "10.0.0.1", "iqn": luck.pick(&["iqn.2001-04.com.example:storage.disk1", "iqn.2001-04.com.example:storage.disk2"]), "lun": 0, "readOnly": read_only}})
+        }
+        3 => {
+            json!({"rbd": {"monitors": [luck.pick(&["m1", "m2"]), "m3"], "image": "i", "pool": luck.pick(&["rbd", "p"]), "readOnly": read_only}})
+        }
+        4 => json!({"csi": {"driver": DRIVER}}),
+        5 => json!({"emptyDir": {}}),
+        _ => return volumes,
+    };
+    volumes.push(crate::scenario::merged(json!({"name": "disk"}), disk));
+    volumes
+}
