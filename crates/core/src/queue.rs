@@ -408,6 +408,12 @@ impl Queue {
 }
 
 impl Waiting {
+    /// Whether it was refused and only an event, or the flush, brings it back.
+    #[must_use]
+    pub fn waits_for_event(&self) -> bool {
+        matches!(self.state, State::Unschedulable { .. })
+    }
+
     /// Takes in a newer object of the pod; returns the one before.
     pub(crate) fn replace(&mut self, pod: Arc<Pod>) -> Arc<Pod> {
         self.judged = judged(&pod, self.policy.as_deref());

@@ -67,6 +67,11 @@ impl Nominated {
         self.condemned.remove(uid);
     }
 
+    /// Pods whose deletion has been asked for, by UID.
+    pub fn condemned(&self) -> impl Iterator<Item = &Str> {
+        self.condemned.iter()
+    }
+
     /// Whether a pod's deletion has been asked for.
     #[must_use]
     pub fn is_condemned(&self, uid: &str) -> bool {

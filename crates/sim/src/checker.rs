@@ -97,7 +97,7 @@ impl Checker {
 }
 
 /// Why the pod cannot run on the node beside these pods.
-fn against(pod: &Pod, node: &Node, pods: &[Arc<Pod>]) -> Option<String> {
+pub(crate) fn against(pod: &Pod, node: &Node, pods: &[Arc<Pod>]) -> Option<String> {
     let spec = &pod.spec;
     let unschedulable = Taint { key: "node.kubernetes.io/unschedulable".into(), value: Str::default(), effect: TaintEffect::NoSchedule };
     let cordon = node.unschedulable.then_some(&unschedulable);

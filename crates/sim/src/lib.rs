@@ -8,6 +8,7 @@ extern crate alloc;
 pub mod checker;
 mod scenario;
 mod simulation;
+pub mod storm;
 #[cfg(test)]
 mod tests;
 
