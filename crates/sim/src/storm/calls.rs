@@ -199,9 +199,8 @@ impl World<'_> {
     /// Binds the pod once its claims are bound.
     fn await_volumes(&mut self, pod: PodRef, node: Str, plan: Arc<VolumePlan>, until: Millis) {
         let claims = plan.bind.iter().map(|(claim, _)| claim).chain(&plan.provision);
-        let found: Option<Vec<&Arc<Claim>>> = claims
-            .map(|claim| self.server.claim(&claim.namespace, &claim.name).filter(|found| found.uid == claim.uid))
-            .collect();
+        let found: Option<Vec<&Arc<Claim>>> =
+            claims.map(|claim| self.server.claim(&claim.namespace, &claim.name).filter(|found| found.uid == claim.uid)).collect();
         let Some(found) = found else { return self.no_volumes(pod, node, "a claim is gone".into()) };
         if found.iter().all(|claim| claim.bind_completed) {
             return self.bind(pod, node);

@@ -39,7 +39,8 @@ impl World<'_> {
         }
         let selector = Some(LabelSelector(vec![is_app("a")]));
         for namespace in NAMESPACES {
-            let budget = DisruptionBudget { namespace: namespace.into(), name: "a".into(), selector: selector.clone(), ..Default::default() };
+            let budget =
+                DisruptionBudget { namespace: namespace.into(), name: "a".into(), selector: selector.clone(), ..Default::default() };
             self.server.set(Event::BudgetSet(Arc::new(budget)));
         }
     }
@@ -111,7 +112,8 @@ impl World<'_> {
         let (cpu, app) = (500 * self.random.within(1..6), if self.random.one_in(2) { "a" } else { "b" });
         let cpu = MilliCpu(i64::try_from(cpu).unwrap_or(0));
         let priority = i32::try_from(self.random.below(4)).unwrap_or(0);
-        let mut spec = PodSpec { scheduler_name: OWN.into(), labels: Labels::from([("app", app)]), priority, n_containers: 1, ..PodSpec::default() };
+        let mut spec =
+            PodSpec { scheduler_name: OWN.into(), labels: Labels::from([("app", app)]), priority, n_containers: 1, ..PodSpec::default() };
         (spec.requests.cpu, spec.nonzero_request.cpu) = (cpu, cpu);
         if self.rivals && self.random.one_in(6) {
             spec.scheduler_name = "rival".into();
@@ -120,7 +122,9 @@ impl World<'_> {
             0 | 1 => spec.scheduling_gates = vec!["later".into()],
             2 => spec.host_ports = vec![HostPort { ip: "0.0.0.0".into(), protocol: "TCP".into(), port: 80 }],
             3 => spec.node_selector = Labels::from([(ZONE, "zone-1")]),
-            4 => spec.tolerations = vec![Toleration { key: "".into(), operator: TolerationOperator::Exists, value: "".into(), effect: None }],
+            4 => {
+                spec.tolerations = vec![Toleration { key: "".into(), operator: TolerationOperator::Exists, value: "".into(), effect: None }]
+            }
             5 => spec.preemption = PreemptionPolicy::Never,
             6 => spec.pod_anti_affinity.required = vec![near(namespace, app)],
             7 => spec.pod_affinity.required = vec![near(namespace, "a")],
