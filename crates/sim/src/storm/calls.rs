@@ -38,8 +38,8 @@ impl World<'_> {
     pub(super) fn carry_out(&mut self, action: Action) {
         self.trace(&action);
         match action {
-            Action::Bind { pod, node, volumes: None } => self.send(Call::Bind(pod, node)),
-            Action::Bind { pod, node, volumes: Some(plan) } => self.send(Call::Volumes(pod, node, plan)),
+            Action::Bind { pod, node, volumes: None, .. } => self.send(Call::Bind(pod, node)),
+            Action::Bind { pod, node, volumes: Some(plan), .. } => self.send(Call::Volumes(pod, node, plan)),
             Action::Preempt { pod, victims, .. } => self.send(Call::Preempt(pod, victims)),
             Action::FetchPolicy(pod) => self.send(Call::Policy(pod.uid.clone())),
             Action::SetCondition { pod, reason, message, .. } => {
@@ -47,6 +47,7 @@ impl World<'_> {
             }
             Action::Nominate { pod, node } => self.status_of(&pod).nominated = Some(node),
             Action::RecordEvent(_)
+            | Action::Consult(_) // no extender is configured
             | Action::Decided(_)
             | Action::ForgetPolicy(_)
             | Action::ReportResult(_)

@@ -20,7 +20,7 @@ type Verdict = Result<(), String>;
 pub(super) fn asked(client: &Client, action: &Action) -> Verdict {
     let notes = &client.notes;
     match action {
-        Action::Bind { pod, node, volumes } => {
+        Action::Bind { pod, node, volumes, .. } => {
             let name = format!("{} to {node}", pod.name);
             let seen = notes.pods.get(&pod.uid).ok_or_else(|| format!("binds {name}, which is gone"))?;
             bind(notes, seen, node).map_err(|why| format!("binds {name}: {why}"))?;
