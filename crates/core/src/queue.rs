@@ -15,6 +15,9 @@ use core::cmp::Reverse;
 /// No pod asks for its policy again earlier than this after a refusal, even where backing off is off.
 const LEAST_WAIT_MS: u64 = 1000;
 
+/// Backoffs that end within the same second count as ending together, so that priority decides among them (KEP-5142).
+const WINDOW_MS: u64 = 1000;
+
 /// Bounds of waiting, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct QueueOptions {
@@ -115,8 +118,8 @@ pub struct Queue {
     active: BTreeSet<ActiveKey>,
     /// (when, uid) of pods in `AwaitingPolicy`, `Backoff` and `Unschedulable`.
     timers: BTreeSet<(Millis, Str)>,
-    /// (when, uid) of pods in `Backoff` that may be taken early.
-    early: BTreeSet<(Millis, Str)>,
+    /// Pods in `Backoff` that may be taken early, by the second in which it ends and then as if they were ready.
+    early: BTreeSet<(Millis, ActiveKey)>,
     /// Pods in `Unschedulable`: events look at these alone.
     refused: BTreeSet<Str>,
     next_sequence: u64,
@@ -270,7 +273,7 @@ impl Queue {
 
     /// Takes the pod that is next: the ready one of highest priority, else, when none is ready, the refused one whose backoff ends first.
     pub fn pop(&mut self) -> Option<Arc<Pod>> {
-        let uid = self.active.first().map(|(_, _, _, uid)| uid.clone()).or_else(|| self.early.first().map(|(_, uid)| uid.clone()))?;
+        let uid = self.active.first().map(|(_, _, _, uid)| uid.clone()).or_else(|| self.early.first().map(|(_, key)| key.3.clone()))?;
         self.set_state(&uid, State::InFlight);
         let waiting = self.pods.get_mut(&uid)?;
         waiting.attempts = waiting.attempts.saturating_add(1);
@@ -372,7 +375,7 @@ impl Queue {
     fn set_state(&mut self, uid: &str, state: State) {
         let Some(waiting) = self.pods.get_mut(uid) else { return };
         let uid = waiting.pod.uid.clone();
-        let key = (Reverse(waiting.pod.spec.priority), waiting.timestamp, waiting.sequence, uid.clone());
+        let key: ActiveKey = (Reverse(waiting.pod.spec.priority), waiting.timestamp, waiting.sequence, uid.clone());
         match core::mem::replace(&mut waiting.state, state.clone()) {
             State::Active => {
                 // The key may be older than a changed timestamp only if both changed outside this function; they never do.
@@ -380,7 +383,7 @@ impl Queue {
             }
             State::AwaitingPolicy { deadline: at } | State::Backoff { until: at, .. } | State::Unschedulable { flush: at } => {
                 self.timers.remove(&(at, uid.clone()));
-                self.early.remove(&(at, uid.clone()));
+                self.early.remove(&(at / WINDOW_MS, key.clone()));
                 self.refused.remove(&uid);
             }
             State::Gated(_) | State::InFlight => {}
@@ -392,7 +395,7 @@ impl Queue {
             State::Backoff { until, error } => {
                 self.timers.insert((until, uid.clone()));
                 if !error {
-                    self.early.insert((until, uid));
+                    self.early.insert((until / WINDOW_MS, key));
                 }
             }
             State::AwaitingPolicy { deadline } => {
@@ -490,6 +493,18 @@ mod tests {
         let order: Vec<String> = core::iter::from_fn(|| pop(&mut queue)).collect();
         assert_eq!(order, ["ready", "refused"]);
         assert_eq!(queue.due(1000), [("uid-failed".into(), Due::Retry)]);
+    }
+
+    #[test]
+    fn of_backoffs_that_end_in_the_same_second_the_most_important_pod_is_taken() {
+        let mut queue = queue([("low", 0), ("high", 9), ("later", 99)]);
+        for (uid, at) in [("uid-low", 10), ("uid-high", 900), ("uid-later", 1010)] {
+            queue.set_state(uid, State::InFlight);
+            queue.refused(at, uid, Vec::new());
+            assert!(!queue.requeue(at, uid));
+        }
+        let order: Vec<String> = core::iter::from_fn(|| pop(&mut queue)).collect();
+        assert_eq!(order, ["high", "low", "later"]);
     }
 
     #[test]

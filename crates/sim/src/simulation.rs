@@ -233,8 +233,7 @@ impl Simulation {
 
     fn bind(&mut self, pod: PodRef, node: &Str) {
         self.change(&pod.uid, |pod| {
-            pod.node = Some(node.clone());
-            pod.refused = None;
+            (pod.node, pod.nominated_node, pod.refused) = (Some(node.clone()), None, None);
         });
         self.happens(Event::BindEnded { pod, node: node.clone(), outcome: BindOutcome::Bound });
     }

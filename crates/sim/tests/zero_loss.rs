@@ -15,7 +15,7 @@ fn nothing_is_lost_doubled_or_overcommitted_in_a_cluster_in_trouble() {
         sum.n_faults += tally.n_faults;
         sum.n_restarts += tally.n_restarts;
     }
-    assert!(sum.n_bound > 400 && sum.n_preempted > 20 && sum.n_faults > 300 && sum.n_restarts > 20, "hardly anything happened: {sum:?}");
+    assert!(sum.n_bound > 400 && sum.n_preempted > 10 && sum.n_faults > 300 && sum.n_restarts > 20, "hardly anything happened: {sum:?}");
 }
 
 #[test]

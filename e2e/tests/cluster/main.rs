@@ -9,6 +9,7 @@ mod config;
 mod explain;
 mod guide;
 mod labels;
+mod lifecycle;
 mod neighbours;
 mod permissions;
 mod preemption;

@@ -21,10 +21,13 @@ impl Edges {
             Action::ForgetPolicy(uid) => self.policies.forget(&uid),
             Action::ReportResult(report) => self.policies.report(result(report)),
             Action::Bind { pod, node, volumes, .. } => {
-                self.status.forget(&pod);
                 let events = self.event_sender.clone();
                 match volumes {
-                    None => self.binder.spawn(pod, node, events),
+                    None => {
+                        self.status.forget(&pod);
+                        self.binder.spawn(pod, node, events);
+                    }
+                    // What is still to be written is true until the volumes are there: the nomination above all.
                     Some(plan) => self.volumes.spawn(pod, node, plan, self.binder.clone(), events),
                 }
             }

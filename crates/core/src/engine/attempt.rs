@@ -97,11 +97,19 @@ impl Engine {
         self.cache.assume(pod, node, workload.io_demand());
         if let Some(plan) = &volumes {
             self.cache.assume_volumes(&pod.uid, node, plan);
+            self.announce(pod, node);
         }
         let volumes = volumes.map(Arc::new);
         let by_extender = self.binds_by_extender(pod);
         self.binding.insert(pod.uid.clone(), Binding { waiting, node: node.clone(), volumes: volumes.clone(), by_extender });
         self.actions.push(Action::Bind { pod: PodRef::from(&**pod), node: node.clone(), volumes, by_extender });
+    }
+
+    /// Volumes take their time: an autoscaler must see meanwhile that the pod has a node (KEP-5278).
+    fn announce(&mut self, pod: &Pod, node: &Str) {
+        if pod.nominated_node.as_ref() != Some(node) {
+            self.actions.push(Action::Nominate { pod: PodRef::from(pod), node: node.clone() });
+        }
     }
 
     /// Says in an event and in the pod's condition that it was refused.
@@ -154,6 +162,9 @@ impl Engine {
         self.give_up(now, &pod.uid);
         if self.cache.is_placed(&pod.uid) {
             return self.actions.push(Action::ForgetPolicy(pod.uid.clone())); // the watch says that it is bound after all
+        }
+        if binding.volumes.is_some() && pod.nominated_node.is_none() {
+            self.actions.push(Action::Nominate { pod: PodRef::from(&*pod), node: Str::default() }); // what was announced may not be seen yet
         }
         self.queue.restore(binding.waiting);
         self.fail(now, &pod, format!("{doing}{error}"));

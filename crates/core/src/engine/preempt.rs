@@ -83,6 +83,9 @@ impl Engine {
         let node = if said { pod.nominated_node.clone() } else { self.cache.snapshot().nominated.node_of(&pod.uid).cloned() };
         match node {
             Some(node) => {
+                if self.cache.snapshot().nominated.node_of(&pod.uid).is_some_and(|old| *old != node) {
+                    self.forget_nomination(now, &pod.uid); // the room there is of use to others
+                }
                 let placed = PlacedPod { pod: pod.clone(), io: self.io_of(pod) };
                 self.cache.objects().nominated.set(placed, node);
             }

@@ -132,6 +132,16 @@ fn nomination_by_another_scheduler_is_respected_until_it_is_taken_back() {
 }
 
 #[test]
+fn nomination_that_moves_to_another_node_frees_the_room_on_the_first() {
+    let mut world = world([node("n")]);
+    let other = |node: &str| nominated(with(wants("other", "8", 10), |s| s.scheduler_name = "default-scheduler".into()), node);
+    world.pod(other("n"));
+    world.pod(wants("p", "1", 5));
+    world.now = 2000;
+    assert_eq!(world.pod(other("m")), ["bind p n"]);
+}
+
+#[test]
 fn deleted_preemptor_frees_the_room_made_for_it() {
     let mut world = world([node("n")]);
     world.pod(nominated(with(wants("other", "8", 10), |s| s.scheduler_name = "default-scheduler".into()), "n"));

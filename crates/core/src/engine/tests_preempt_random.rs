@@ -133,10 +133,10 @@ impl World {
     }
 
     fn bind(&mut self, pod: PodRef, node: Str) {
-        let outcome = match (self.pods.contains_key(&pod.uid), self.fails()) {
-            (false, _) => BindOutcome::Gone("no such pod".into()),
-            (true, true) => BindOutcome::Failed("trouble".into()),
-            (true, false) => BindOutcome::Bound,
+        let outcome = match (self.pods.get(&pod.uid).map(|pod| pod.deleting), self.fails()) {
+            (None, _) => BindOutcome::Gone("no such pod".into()),
+            (Some(deleting), fails) if deleting || fails => BindOutcome::Failed("trouble".into()),
+            (Some(_), _) => BindOutcome::Bound,
         };
         let bound = outcome == BindOutcome::Bound;
         let ended = Event::BindEnded { pod: pod.clone(), node: node.clone(), outcome };

@@ -61,11 +61,11 @@ const REFUSED: [&str; 2] = [
 #[test]
 fn volume_of_a_bind_under_way_is_given_to_no_other_pod() {
     let mut world = by_hand();
-    assert_eq!(world.pod(claiming("p", ["x"])), ["bind p a x=pv"]);
+    assert_eq!(world.pod(claiming("p", ["x"])), ["nominate p a", "bind p a x=pv"]);
     assert_eq!(world.pod(claiming("q", ["y"])), REFUSED);
     world.see(Event::VolumeSet(Arc::new(Volume { labels: [("news", "old")].into(), ..volume() })));
     world.at(60_000);
-    assert_eq!(world.pod(claiming("r", ["x"])), ["bind r a x=pv"], "another pod of the same claim may share it");
+    assert_eq!(world.pod(claiming("r", ["x"])), ["nominate r a", "bind r a x=pv"], "another pod of the same claim may share it");
 }
 
 #[test]
@@ -82,13 +82,36 @@ fn volumes_of_a_failed_bind_are_free_again_and_the_error_is_told() {
         world.pod(claiming("q", ["y"]));
         world.at(10_000);
         let done = world.bind_ends("p", "a", outcome);
-        assert_eq!(done, ["condition p SchedulerError true", told, "bind q a y=pv"]);
+        assert_eq!(done, ["nominate p ", "condition p SchedulerError true", told, "nominate q a", "bind q a y=pv"]);
     }
+}
+
+/// Its volumes may keep the call going for minutes; the API server will not bind it.
+#[test]
+fn room_and_volumes_of_a_pod_deleted_during_its_bind_are_free_at_once() {
+    let leaving = aisched_model::pod::Pod { deleting: true, ..claiming("p", ["x"]) };
+    for event in [Event::PodGone(PodRef::from(&pod("p"))), Event::PodSet(Arc::new(leaving))] {
+        let mut world = by_hand();
+        world.pod(claiming("p", ["x"]));
+        world.pod(claiming("q", ["y"]));
+        world.at(10_000);
+        assert_eq!(world.see(event.clone()), ["nominate q a", "bind q a y=pv"], "{event:?}");
+        assert_eq!(world.engine.n_binding(), 1);
+        assert_eq!(world.bind_ends("p", "a", BindOutcome::NoVolumes("late".into())), [""; 0], "nobody asks any more");
+    }
+}
+
+#[test]
+fn node_is_announced_while_volumes_are_bound_and_taken_back_when_they_are_not() {
     let mut world = by_hand();
-    world.pod(claiming("p", ["x"]));
-    world.pod(claiming("q", ["y"]));
-    world.at(10_000);
-    assert_eq!(world.see(Event::PodGone(PodRef::from(&pod("p")))), ["bind q a y=pv"], "a pod that is deleted meanwhile");
+    let announced = aisched_model::pod::Pod { nominated_node: Some("a".into()), ..claiming("p", ["x"]) };
+    assert_eq!(world.pod(claiming("p", ["x"]))[0], "nominate p a");
+    assert_eq!(world.pod(announced.clone()), [""; 0]);
+    assert!(world.engine.snapshot().nominated.is_empty(), "it counts where it is assumed, not a second time");
+    let done = world.bind_ends("p", "a", BindOutcome::NoVolumes("late".into()));
+    assert_eq!(done.iter().filter(|d| **d == "nominate p ").count(), 1, "{done:?}");
+    let mut world = by_hand();
+    assert_eq!(world.pod(announced), ["bind p a x=pv"], "announced by an earlier process");
 }
 
 #[test]
@@ -103,10 +126,10 @@ fn volumes_of_a_bound_pod_stay_taken_until_the_watch_shows_it() {
 fn claim_that_a_volume_is_made_for_keeps_its_node() {
     let mut world = world("csi.test");
     let done = world.pod(claiming("p", ["x"]));
-    let node = if done == ["bind p a x+"] { "a" } else { "b" };
-    assert_eq!(done, [format!("bind p {node} x+")]);
+    let node = if done[1] == "bind p a x+" { "a" } else { "b" };
+    assert_eq!(done, [format!("nominate p {node}"), format!("bind p {node} x+")]);
     for i in 0..4 {
-        assert_eq!(world.pod(claiming(&format!("q{i}"), ["x"])), [format!("bind q{i} {node} x+")]);
+        assert_eq!(world.pod(claiming(&format!("q{i}"), ["x"]))[1], format!("bind q{i} {node} x+"));
     }
 }
 
@@ -122,12 +145,12 @@ fn bound_claims_need_nothing_done() {
 fn next_attempt_goes_elsewhere_when_a_volume_could_not_be_made() {
     let failed = || BindOutcome::NoVolumes("binding volumes: provisioning failed for PVC \"x\"".into());
     let mut world = world("csi.test");
-    let [first, other] = if world.pod(claiming("p", ["x"])) == ["bind p a x+"] { ["a", "b"] } else { ["b", "a"] };
+    let [first, other] = if world.pod(claiming("p", ["x"]))[1] == "bind p a x+" { ["a", "b"] } else { ["b", "a"] };
     world.bind_ends("p", first, failed());
-    assert_eq!(world.at(2_000), [format!("bind p {other} x+")]);
+    assert_eq!(world.at(2_000), [format!("nominate p {other}"), format!("bind p {other} x+")]);
     world.bind_ends("p", other, failed());
     let refused = "event FailedScheduling: 0/2 nodes are available: 2 node(s) did not have enough free storage.";
     assert_eq!(world.at(4_500), ["condition p Unschedulable true", refused]);
     let again = world.at(20_000);
-    assert!(matches!(&again[..], [bind] if bind.starts_with("bind p ")), "both nodes are let in again: {again:?}");
+    assert!(matches!(&again[..], [_, bind] if bind.starts_with("bind p ")), "both nodes are let in again: {again:?}");
 }

@@ -19,6 +19,9 @@ const NO_POLICY: &str = "no answer from the APOLLO policy service, and apollo.fa
 impl Engine {
     pub(super) fn waiting_pod_set(&mut self, now: Millis, pod: Arc<Pod>) {
         if let Some(binding) = self.binding.get_mut(&pod.uid) {
+            if pod.deleting {
+                return self.abandon(now, &pod.uid);
+            }
             binding.waiting.replace(pod); // decided already; counts again only if the bind fails
             return;
         }
@@ -39,6 +42,14 @@ impl Engine {
             Some(old) if old.spec != pod.spec || old.deleting != pod.deleting => self.own_change(now, &old, &pod),
             Some(_) => {}
         }
+    }
+
+    /// A pod that is being deleted and is not bound will not be: the API server refuses it. Its room is of use to others at once,
+    /// though its volumes may keep the call going for long.
+    fn abandon(&mut self, now: Millis, uid: &Str) {
+        self.binding.remove(uid);
+        self.give_up(now, uid);
+        self.actions.push(Action::ForgetPolicy(uid.clone()));
     }
 
     fn own_change(&mut self, now: Millis, old: &Pod, new: &Arc<Pod>) {

@@ -87,7 +87,7 @@ impl World<'_> {
             return;
         }
         self.server.change_pod(uid, |pod| {
-            if let Some(node) = status.nominated {
+            if let Some(node) = status.nominated.filter(|_| pod.node.is_none()) {
                 pod.nominated_node = Some(node).filter(|node| !node.is_empty());
             }
             if pod.node.is_none() {
@@ -122,8 +122,7 @@ impl World<'_> {
             None if fails => BindOutcome::Failed("503 the server is busy".into()),
             None => {
                 self.server.change_pod(&pod.uid, |pod| {
-                    pod.node = Some(node.clone());
-                    pod.refused = None;
+                    (pod.node, pod.nominated_node, pod.refused) = (Some(node.clone()), None, None);
                 });
                 self.tally.n_bound += 1;
                 BindOutcome::Bound

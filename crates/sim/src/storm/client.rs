@@ -95,7 +95,9 @@ impl Notebook {
             Event::VolumeSet(volume) => drop(self.volumes.insert(volume.name.clone(), volume.clone())),
             Event::VolumeGone(name) => drop(self.volumes.remove(name)),
             Event::PodSet(pod) => {
-                if pod.node.is_some() && self.promised.get(&pod.uid).is_some_and(|promise| promise.told != Told::Nothing) {
+                let told = self.promised.get(&pod.uid).map(|promise| promise.told);
+                // A pod that is being deleted and has no node will get none.
+                if (pod.node.is_some() && told != Some(Told::Nothing)) || (pod.node.is_none() && pod.deleting) {
                     self.promised.remove(&pod.uid);
                 }
                 self.pods.insert(pod.uid.clone(), pod.clone());

@@ -293,7 +293,7 @@ impl World<'_> {
 
     fn rival_nominates(&mut self) {
         let Some(pod) = self.any_pod(|pod| pod.node.is_none() && *pod.spec.scheduler_name == *"rival") else { return };
-        let node = pod.nominated_node.is_none().then(|| format!("node-{}", self.random.below(N_NODES)).into());
+        let node = (!self.random.one_in(3)).then(|| format!("node-{}", self.random.below(N_NODES)).into());
         self.server.change_pod(&pod.uid, |pod| pod.nominated_node = node);
     }
 

@@ -146,7 +146,7 @@ impl<'r> World<'r> {
             0..=3 => self.happen(),
             4..=6 => self.tell(),
             7 => self.now += self.random.below(3000),
-            _ => self.now = self.next_time().unwrap_or(self.now).max(self.now),
+            _ => self.now = self.next_time().unwrap_or(self.now).clamp(self.now, self.now + 10_000),
         }
         self.work();
         self.control();

@@ -1,0 +1,108 @@
+//! What happens to pods while the scheduler works on them: gates that open, resizes, deletions amid a bind, a namespace that goes.
+//! Leaves out the scheduler's own death (`restart`) and the order of such things (`crates/sim`'s storm).
+
+use aisched_e2e::{Proxy, Test, eventually, merged};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[test]
+fn gated_pod_waits_until_its_last_gate_is_gone() {
+    let test = Test::new("gates");
+    test.add_node("a", json!({}));
+    let _scheduler = test.scheduler();
+    test.add_pod("gated", json!({"spec": {"schedulingGates": [{"name": "e2e/one"}, {"name": "e2e/two"}]}}));
+    assert_eq!(test.refused("gated").0, "SchedulingGated");
+    test.api().patch(&test.pod_path("gated"), &json!({"spec": {"schedulingGates": [{"name": "e2e/two"}]}}));
+    // One that came later and is placed shows that the first has been passed over.
+    test.add_pod("open", json!({}));
+    assert_eq!(test.placed("open"), "a");
+    assert_eq!(test.api().get(&test.pod_path("gated"))["spec"]["nodeName"], Value::Null);
+    test.api().patch(&test.pod_path("gated"), &json!({"spec": {"schedulingGates": null}}));
+    assert_eq!(test.placed("gated"), "a");
+}
+
+/// Gives a running pod another request of CPU, in place.
+fn resize(test: &Test, pod: &str, cpu: &str) {
+    let container = json!({"name": "c", "image": "busybox", "resources": {"requests": {"cpu": cpu}}});
+    test.api().patch(&format!("{}/resize", test.pod_path(pod)), &json!({"spec": {"containers": [container]}}));
+}
+
+#[test]
+fn room_that_a_resized_pod_gives_back_is_used() {
+    let test = Test::new("resized");
+    test.add_node("a", json!({}));
+    let _scheduler = test.scheduler();
+    test.add_pod("shrinks", Test::cpu("6"));
+    assert_eq!(test.placed("shrinks"), "a");
+    test.add_pod("waits", Test::cpu("4"));
+    assert!(test.refused("waits").1.contains("1 Insufficient cpu"));
+    resize(&test, "shrinks", "2");
+    // Until the kubelet has done it, the larger of both counts.
+    let done = json!({"status": {"containerStatuses": [{
+        "name": "c", "image": "busybox", "imageID": "busybox", "ready": true, "restartCount": 0, "allocatedResources": {"cpu": "2"},
+        "resources": {"requests": {"cpu": "2"}},
+    }]}});
+    test.api().patch(&format!("{}/status", test.pod_path("shrinks")), &done);
+    assert_eq!(test.placed("waits"), "a");
+    assert_eq!(test.overcommitted(), Vec::<String>::new());
+}
+
+/// A scheduler whose first bind of `pod` meets a pod that has just been asked to go.
+fn deleting_before_the_bind(test: &Test, pod: &str) -> Proxy {
+    let mut proxy = Proxy::new(test);
+    let (api, path, end) = (test.api().clone(), test.pod_path(pod), format!("/pods/{pod}/binding"));
+    let met = AtomicBool::new(false);
+    proxy.listen(Arc::new(move |method, called, _| {
+        if method == "POST" && called.ends_with(&end) && !met.swap(true, Ordering::SeqCst) {
+            api.delete(&path);
+        }
+    }));
+    proxy
+}
+
+#[test]
+fn room_of_a_pod_deleted_during_its_bind_is_free_at_once() {
+    for (name, finalizers) in [("deleted-amid-bind", json!(null)), ("held-amid-bind", json!(["e2e.aisched/hold"]))] {
+        let test = Test::new(name);
+        test.add_node("a", json!({}));
+        let proxy = deleting_before_the_bind(&test, "first");
+        let mut options = test.options();
+        options.kubeconfig = proxy.kubeconfig.clone();
+        let mut scheduler = test.scheduler_with(&options, "scheduler");
+        scheduler.wait_until_ready();
+        test.add_pod("first", merged(Test::cpu("8"), json!({"metadata": {"finalizers": finalizers}})));
+        test.add_pod("second", Test::cpu("8"));
+        assert_eq!(test.placed("second"), "a");
+        let first = test.api().find(&test.pod_path("first"));
+        assert!(first.is_none_or(|first| first["spec"]["nodeName"] == Value::Null), "a pod that is being deleted has been bound");
+        if !finalizers.is_null() {
+            test.api().patch(&test.pod_path("first"), &json!({"metadata": {"finalizers": null}}));
+        }
+    }
+}
+
+#[test]
+fn namespace_that_goes_leaves_its_room_to_others() {
+    let test = Test::new("stays");
+    test.add_node("a", json!({}));
+    let other = "goes";
+    test.api().create("/api/v1/namespaces", &json!({"metadata": {"name": other}}));
+    let account = format!("/api/v1/namespaces/{other}/serviceaccounts/default");
+    eventually("the namespace has its account", || test.api().find(&account).ok_or_else(|| "not yet".into()));
+    let _scheduler = test.scheduler();
+    let pods = format!("/api/v1/namespaces/{other}/pods");
+    for i in 0..4 {
+        test.api().create(&pods, &test.pod(&format!("p{i}"), Test::cpu("4")));
+    }
+    eventually("two of them have the node", || {
+        let bound = test.api().list(&pods).iter().filter(|pod| pod["spec"]["nodeName"].is_string()).count();
+        if bound == 2 { Ok(()) } else { Err(format!("{bound} have")) }
+    });
+    test.add_pod("waits", Test::cpu("8"));
+    assert_eq!(test.refused("waits").0, "Unschedulable");
+    test.api().delete(&format!("/api/v1/namespaces/{other}"));
+    test.api().delete(&pods); // there is no namespace controller here
+    assert_eq!(test.placed("waits"), "a");
+    assert_eq!(test.overcommitted(), Vec::<String>::new());
+}
