@@ -301,7 +301,7 @@ fn missing(kind: &str, name: &str) -> Trouble {
 
 /// A volume that the node cannot reach is no use to the pod there.
 fn in_reach(volume: &Volume, node: &str, plan: &VolumePlan) -> Result<(), Trouble> {
-    if volume.is_reachable(&plan.node_labels) {
+    if volume.is_reachable_once_bound(&plan.node_labels, &plan.migrated_plugins) {
         return Ok(());
     }
     Err(Trouble::Final(format!("pv {:?} node affinity doesn't match node {node:?}: no matching NodeSelectorTerms", volume.name)))

@@ -226,6 +226,13 @@ pub enum PodVolume {
         /// Driver.
         driver: Str,
     },
+    /// A disk of a legacy in-tree kind that a driver took over, as the driver knows it; several pods may use it.
+    Migrated {
+        /// Driver.
+        driver: Str,
+        /// Handle.
+        handle: Str,
+    },
     /// A disk of a legacy in-tree kind, with what makes two of them conflict.
     Disk(LegacyDisk),
 }
@@ -277,7 +284,7 @@ impl Pod {
         self.spec.volumes.iter().filter_map(|v| match v {
             PodVolume::Claim { claim, .. } => Some(claim.clone()),
             PodVolume::Ephemeral { volume, .. } => Some(format!("{}-{volume}", self.name).into()),
-            PodVolume::Csi { .. } | PodVolume::Disk(_) => None,
+            PodVolume::Csi { .. } | PodVolume::Migrated { .. } | PodVolume::Disk(_) => None,
         })
     }
 }

@@ -97,6 +97,8 @@ pub struct Volume {
     pub in_tree: Option<Str>,
     /// ORed terms; `None` when any node will do.
     pub node_affinity: Option<Vec<NodeSelectorTerm>>,
+    /// The same in the keys of the driver that took over, for nodes where it did; `None` where they do not differ.
+    pub migrated_affinity: Option<Vec<NodeSelectorTerm>>,
     /// Class.
     pub storage_class: Str,
     /// Modes.
@@ -131,6 +133,15 @@ impl Volume {
     }
 
     /// Whether a node with these labels can reach it.
+    #[must_use]
+    pub fn is_reachable_once_bound(&self, labels: &Labels, migrated_plugins: &[Str]) -> bool {
+        match (&self.migrated_affinity, &self.in_tree) {
+            (Some(terms), Some(plugin)) if migrated_plugins.contains(plugin) => crate::selector::any_term_matches(terms, "", labels),
+            _ => self.is_reachable(labels),
+        }
+    }
+
+    /// Whether a node with these labels may use the volume, by the volume's own words.
     #[must_use]
     pub fn is_reachable(&self, labels: &Labels) -> bool {
         // kube-scheduler compares labels only: a term that names the node matches nothing.
@@ -241,6 +252,8 @@ pub struct VolumePlan {
     pub timeout_ms: u64,
     /// The node's labels, which every volume has to be within reach of.
     pub node_labels: Labels,
+    /// In-tree plugins whose volumes are a driver's on the node.
+    pub migrated_plugins: Vec<Str>,
     /// Claims, and the volumes that they get.
     pub bind: Vec<(Arc<Claim>, Arc<Volume>)>,
     /// Claims that volumes are to be made for on the node.

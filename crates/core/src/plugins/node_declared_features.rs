@@ -1,7 +1,7 @@
 //! Refuses nodes that do not declare a feature which the pod cannot do without.
 //! Leaves out which fields of a pod need which feature: whoever makes pods of the model knows them.
 
-use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal};
+use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal};
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
 use aisched_model::pod::Pod;
@@ -42,6 +42,10 @@ impl Declared<'_> {
 }
 
 impl Filter for Declared<'_> {
+    fn reads(&self) -> Reads {
+        Reads::node()
+    }
+
     fn reads_node_only(&self) -> bool {
         true
     }

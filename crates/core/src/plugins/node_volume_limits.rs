@@ -66,10 +66,8 @@ impl Plugin for NodeVolumeLimits {
                 (gone.node.is_some() || gone.nominated_node.is_some()) && gone.spec.volumes.iter().any(is_attachable)
             }
             ClusterEvent::Claim(None, claim) => refers_to_claim(pod, claim),
-            ClusterEvent::Detached(attachment) => pod.spec.volumes.iter().any(|volume| match volume {
-                PodVolume::Claim { .. } => true,
-                PodVolume::Disk(disk) => inline(disk).is_some_and(|(driver, _)| *driver == *attachment.driver),
-                PodVolume::Ephemeral { .. } | PodVolume::Csi { .. } => false,
+            ClusterEvent::Detached(attachment) => pod.spec.volumes.iter().any(|volume| {
+                matches!(volume, PodVolume::Claim { .. }) || inline(volume).is_some_and(|(driver, _)| *driver == *attachment.driver)
             }),
             _ => false,
         }
@@ -77,11 +75,7 @@ impl Plugin for NodeVolumeLimits {
 }
 
 fn is_attachable(volume: &PodVolume) -> bool {
-    match volume {
-        PodVolume::Claim { .. } | PodVolume::Ephemeral { .. } => true,
-        PodVolume::Disk(disk) => inline(disk).is_some(),
-        PodVolume::Csi { .. } => false,
-    }
+    matches!(volume, PodVolume::Claim { .. } | PodVolume::Ephemeral { .. }) || inline(volume).is_some()
 }
 
 fn allows_more(old: &CsiNode, new: &CsiNode) -> bool {
@@ -106,10 +100,7 @@ struct Attached<'a> {
 
 /// The volumes that have to be attached for a pod; those that cannot be told are left out.
 fn attached<'a>(pod: &'a Pod, snapshot: &'a Snapshot) -> Vec<Attached<'a>> {
-    let inline = pod.spec.volumes.iter().filter_map(|v| match v {
-        PodVolume::Disk(disk) => inline(disk).map(|(driver, handle)| Attached { driver, handle, migrated: true }),
-        PodVolume::Claim { .. } | PodVolume::Ephemeral { .. } | PodVolume::Csi { .. } => None,
-    });
+    let inline = pod.spec.volumes.iter().filter_map(inline).map(|(driver, handle)| Attached { driver, handle, migrated: true });
     let claimed = claimed(pod).filter_map(|(_, name)| of_claim(snapshot.claim(&pod.namespace, &name)?, snapshot));
     let mut all: Vec<Attached<'a>> = inline.chain(claimed).collect();
     all.sort_unstable();
@@ -118,13 +109,15 @@ fn attached<'a>(pod: &'a Pod, snapshot: &'a Snapshot) -> Vec<Attached<'a>> {
 }
 
 /// Driver and handle of a disk that is written in a pod.
-fn inline(disk: &LegacyDisk) -> Option<(&'static str, Cow<'_, str>)> {
-    match disk {
-        LegacyDisk::Gce { name, .. } => {
+fn inline(volume: &PodVolume) -> Option<(&str, Cow<'_, str>)> {
+    match volume {
+        PodVolume::Disk(LegacyDisk::Gce { name, .. }) => {
             Some(("pd.csi.storage.gke.io", format!("projects/UNSPECIFIED/zones/UNSPECIFIED/disks/{name}").into()))
         }
-        LegacyDisk::Ebs { id } => Some(("ebs.csi.aws.com", id.rsplit('/').next().unwrap_or(id).into())),
-        LegacyDisk::Iscsi { .. } | LegacyDisk::Rbd { .. } => None,
+        PodVolume::Disk(LegacyDisk::Ebs { id }) => Some(("ebs.csi.aws.com", id.rsplit('/').next().unwrap_or(id).into())),
+        PodVolume::Migrated { driver, handle } => Some((driver, Cow::Borrowed(handle))),
+        PodVolume::Disk(LegacyDisk::Iscsi { .. } | LegacyDisk::Rbd { .. }) => None,
+        PodVolume::Claim { .. } | PodVolume::Ephemeral { .. } | PodVolume::Csi { .. } => None,
     }
 }
 

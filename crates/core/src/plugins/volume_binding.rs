@@ -92,6 +92,7 @@ impl Filter for Fit<'_> {
         let plan = VolumePlan {
             timeout_ms: self.timeout_ms,
             node_labels: node.node.labels.clone(),
+            migrated_plugins: self.claims.migrated_plugins(&node.node.name).to_vec(),
             bind: bind.into_iter().map(|(claim, volume)| (claim.clone(), volume.clone())).collect(),
             provision: provision.into_iter().map(|(claim, _)| claim.clone()).collect(),
         };

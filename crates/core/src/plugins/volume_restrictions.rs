@@ -57,7 +57,7 @@ impl Plugin for VolumeRestrictions {
 fn disks(pod: &Pod) -> impl Iterator<Item = &LegacyDisk> {
     pod.spec.volumes.iter().filter_map(|v| match v {
         PodVolume::Disk(disk) => Some(disk),
-        PodVolume::Claim { .. } | PodVolume::Ephemeral { .. } | PodVolume::Csi { .. } => None,
+        PodVolume::Claim { .. } | PodVolume::Ephemeral { .. } | PodVolume::Csi { .. } | PodVolume::Migrated { .. } => None,
     })
 }
 

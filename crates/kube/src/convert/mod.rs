@@ -3,6 +3,7 @@
 
 mod affinity;
 mod disruption;
+mod migrated;
 mod node;
 mod owners;
 mod pod;

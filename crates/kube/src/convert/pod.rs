@@ -3,7 +3,7 @@
 
 use super::affinity::Context;
 use super::owners::controller;
-use super::{Converted, annotations, labels, requests};
+use super::{Converted, annotations, labels, migrated, requests};
 use crate::intern::Interner;
 use crate::objects::{ConditionObject, ContainerObject, PodObject, VolumeObject};
 use aisched_model::Str;
@@ -136,6 +136,9 @@ fn volume(v: &VolumeObject, interner: &mut Interner) -> Option<PodVolume> {
     }
     if let Some(source) = &v.csi {
         return Some(PodVolume::Csi { driver: interner.str(&source.driver) });
+    }
+    if let Some((driver, handle)) = migrated::inline(v) {
+        return Some(PodVolume::Migrated { driver: interner.str(driver), handle: interner.str(handle) });
     }
     disk(v, interner).map(PodVolume::Disk)
 }

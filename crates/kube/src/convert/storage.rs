@@ -2,7 +2,7 @@
 //! Leaves out binding: these are facts only.
 
 use super::affinity::Context;
-use super::{Amounts, Converted, bad_quantity, labels};
+use super::{Amounts, Converted, bad_quantity, labels, migrated};
 use crate::intern::Interner;
 use crate::objects::{
     AttachmentObject, ClaimObject, CsiDriverObject, CsiNodeObject, NamespaceObject, PersistentVolumeObject, QuantityText,
@@ -90,15 +90,19 @@ pub fn volume(object: &PersistentVolumeObject, interner: &mut Interner) -> Conve
     let node_affinity = required.map(|s| context.node_terms("spec.nodeAffinity.required", s));
     let class = annotation(meta, BETA_CLASS).or(spec.storage_class_name.as_deref()).unwrap_or_default();
     let claim = spec.claim_ref.as_ref().filter(|c| !c.name.is_empty());
-    let csi = spec.csi.as_ref().map(|c| (None, c.driver.as_str(), c.volume_handle.as_str()));
-    let source = csi.or_else(|| in_tree(object).map(|(plugin, driver, id)| (Some(plugin), driver, id)));
+    let labels = labels(meta.labels.as_ref(), interner);
+    let in_tree = migrated::volume(object, &labels).filter(|_| spec.csi.is_none());
+    let csi = spec.csi.as_ref().map(|c| (c.driver.as_str(), c.volume_handle.as_str()));
+    let source = csi.or_else(|| in_tree.as_ref().map(|m| (m.driver, m.handle.as_str())));
+    let migrated_affinity = in_tree.as_ref().and_then(|m| m.affinity(node_affinity.as_deref(), &labels, interner));
     let value = Volume {
         name: name(meta, interner),
-        labels: labels(meta.labels.as_ref(), interner),
-        driver: source.map(|(_, driver, _)| interner.str(driver)),
-        handle: source.map(|(_, _, handle)| interner.str(handle)),
-        in_tree: source.and_then(|(plugin, _, _)| plugin).map(|plugin| interner.str(plugin)),
+        labels,
+        driver: source.map(|(driver, _)| interner.str(driver)),
+        handle: source.map(|(_, handle)| interner.str(handle)),
+        in_tree: in_tree.map(|m| interner.str(m.plugin)),
         node_affinity,
+        migrated_affinity,
         storage_class: interner.str(class),
         access_modes: access_modes(&spec.access_modes, &mut faults),
         capacity,
@@ -109,23 +113,6 @@ pub fn volume(object: &PersistentVolumeObject, interner: &mut Interner) -> Conve
         attributes_class: spec.volume_attributes_class_name.as_deref().filter(|c| !c.is_empty()).map(|c| interner.str(c)),
     };
     Converted::new(value, faults)
-}
-
-/// Plugin, the driver that took over, and id of a volume that is written for an in-tree plugin.
-fn in_tree(object: &PersistentVolumeObject) -> Option<(&'static str, &'static str, &str)> {
-    let spec = &object.spec;
-    let sources = [
-        (&spec.aws_elastic_block_store, "kubernetes.io/aws-ebs", "ebs.csi.aws.com"),
-        (&spec.azure_disk, "kubernetes.io/azure-disk", "disk.csi.azure.com"),
-        (&spec.cinder, "kubernetes.io/cinder", "cinder.csi.openstack.org"),
-        (&spec.gce_persistent_disk, "kubernetes.io/gce-pd", "pd.csi.storage.gke.io"),
-        (&spec.portworx_volume, "kubernetes.io/portworx-volume", "pxd.portworx.com"),
-    ];
-    sources.into_iter().find_map(|(source, plugin, driver)| {
-        let id = source.as_ref()?.id.as_str();
-        // `aws://zone/vol-…` is `vol-…` to the driver.
-        Some((plugin, driver, if plugin == "kubernetes.io/aws-ebs" { id.rsplit('/').next().unwrap_or(id) } else { id }))
-    })
 }
 
 /// A class.

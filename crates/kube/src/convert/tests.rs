@@ -314,22 +314,6 @@ fn drivers_their_room_and_attachments_are_read() {
 }
 
 #[test]
-fn in_tree_volumes_are_those_of_the_driver_that_took_over() {
-    for (source, expected) in [
-        (json!({"awsElasticBlockStore": {"volumeID": "aws://zone/vol-1"}}), ("kubernetes.io/aws-ebs", "ebs.csi.aws.com", "vol-1")),
-        (json!({"azureDisk": {"diskName": "d", "diskURI": "/a/d"}}), ("kubernetes.io/azure-disk", "disk.csi.azure.com", "/a/d")),
-        (json!({"cinder": {"volumeID": "x"}}), ("kubernetes.io/cinder", "cinder.csi.openstack.org", "x")),
-        (json!({"gcePersistentDisk": {"pdName": "x"}}), ("kubernetes.io/gce-pd", "pd.csi.storage.gke.io", "x")),
-        (json!({"portworxVolume": {"volumeID": "x"}}), ("kubernetes.io/portworx-volume", "pxd.portworx.com", "x")),
-    ] {
-        let object = json!({"metadata": {"name": "v"}, "spec": source});
-        let volume = volume(&serde_json::from_value(object).unwrap(), &mut Interner::default()).value;
-        let read = (volume.in_tree.as_deref(), volume.driver.as_deref(), volume.handle.as_deref());
-        assert_eq!(read, (Some(expected.0), Some(expected.1), Some(expected.2)));
-    }
-}
-
-#[test]
 fn pod_needs_the_features_that_its_fields_stand_for() {
     for (spec, expected) in [
         (json!({}), &[][..]),

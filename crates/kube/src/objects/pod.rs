@@ -1,6 +1,7 @@
 //! The pod fields that the scheduler reads.
 //! Leaves out everything that only the kubelet reads: environment, probes, security contexts.
 
+use super::storage::InTreeVolume;
 use super::{Quantities, nullable, slim_meta};
 use k8s_openapi::api::core::v1::{Affinity, Pod, Toleration, TopologySpreadConstraint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -121,6 +122,9 @@ pub struct VolumeObject {
     pub aws_elastic_block_store: Option<EbsSource>,
     pub iscsi: Option<IscsiSource>,
     pub rbd: Option<RbdSource>,
+    pub azure_disk: Option<InTreeVolume>,
+    pub cinder: Option<InTreeVolume>,
+    pub portworx_volume: Option<InTreeVolume>,
 }
 
 parts! {

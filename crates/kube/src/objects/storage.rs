@@ -151,6 +151,7 @@ parts! {
     /// A volume of an in-tree plugin; each names it in a field of its own.
     InTreeVolume {
         #[serde(rename = "volumeID", alias = "pdName", alias = "diskURI")] id: String,
+        kind: Option<String>,
     }
     /// `spec.nodeAffinity`.
     VolumeNodeAffinity { required: Option<NodeSelector> }

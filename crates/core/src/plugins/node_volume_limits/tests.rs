@@ -146,6 +146,20 @@ fn in_tree_volumes_count_for_the_driver_that_took_over() {
 }
 
 #[test]
+fn inline_volumes_of_drivers_that_took_over_count() {
+    let disk = |name: &str, handle: &str| {
+        with(pod(name), |s| s.volumes = [PodVolume::Migrated { driver: DRIVER.into(), handle: handle.into() }].into())
+    };
+    let cluster = |driver| Cluster::of([node("n")]).csi_node(csi_node(driver, Some(1))).placed("n", disk("there", "x"));
+    for (driver, handle, fits) in [(DRIVER, "x", true), (DRIVER, "y", false), ("other", "y", true)] {
+        let against = cluster(driver).decide(&["NodeVolumeLimits"], &disk("p", handle)).against("n");
+        assert_eq!(against, if fits { "" } else { FULL }, "{driver} {handle}");
+    }
+    let attachment = Attachment { name: "at".into(), driver: DRIVER.into(), node: "n".into(), volume: None };
+    assert!(NodeVolumeLimits::default().helps(&disk("p", "x"), &ClusterEvent::Detached(&attachment)));
+}
+
+#[test]
 fn claim_that_is_missing_or_anothers_is_refused_for_good() {
     let ephemeral = with(pod("p"), |s| s.volumes = [PodVolume::Ephemeral { volume: "tmp".into(), storage_class: None }].into());
     let stranger = Claim { owner_uid: Some("other".into()), ..claim("p-tmp", None, "csi") };

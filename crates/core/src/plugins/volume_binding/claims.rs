@@ -9,7 +9,7 @@ use aisched_model::pod::{Pod, PodVolume};
 use aisched_model::selector::any_term_matches;
 use aisched_model::snapshot::Snapshot;
 use aisched_model::topology::Nearby;
-use aisched_model::volume::{BindingMode, Claim, StorageCapacity, StorageClass, Volume};
+use aisched_model::volume::{BindingMode, Claim, CsiNode, StorageCapacity, StorageClass, Volume};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
@@ -30,6 +30,8 @@ pub(super) struct Claims<'a> {
     waiting: Vec<Unbound<'a>>,
     /// What is promised of each room to claims of other pods, by the room's name.
     promised: BTreeMap<(&'a Str, &'a Str), i64>,
+    /// Where drivers took over from in-tree plugins.
+    csi_nodes: Option<&'a BTreeMap<Str, Arc<CsiNode>>>,
 }
 
 /// A claim that is bound when its pod has a node, and where to look for a volume.
@@ -99,7 +101,7 @@ impl<'a> Claims<'a> {
                 found.push(claim);
             }
         }
-        let mut claims = Self::default();
+        let mut claims = Self { csi_nodes: Some(&snapshot.csi_nodes), ..Self::default() };
         for claim in found {
             if let Some(volume) = claim.volume.as_ref().filter(|_| claim.bind_completed) {
                 claims.bound.push(snapshot.volumes.get(volume).map(|v| &**v));
@@ -139,10 +141,20 @@ impl<'a> Claims<'a> {
         self.bound.is_empty() && self.selected.is_empty() && self.waiting.is_empty()
     }
 
+    /// Plugins whose volumes are a driver's on the node.
+    pub(super) fn migrated_plugins(&self, node: &str) -> &'a [Str] {
+        self.csi_nodes.and_then(|nodes| nodes.get(node)).map_or(&[], |csi_node| &csi_node.migrated_plugins)
+    }
+
+    fn reaches(&self, volume: &Volume, node: &Node) -> bool {
+        let migrated = if volume.migrated_affinity.is_some() { self.migrated_plugins(&node.name) } else { &[] };
+        volume.is_reachable_once_bound(&node.labels, migrated)
+    }
+
     /// What a node has for the claims, or what it lacks.
     pub(super) fn on(&self, node: &Node) -> Result<Placement<'a>, Obstacles<'a>> {
         let mut obstacles = Obstacles::default();
-        match self.bound.iter().find(|volume| volume.is_none_or(|v| !v.is_reachable(&node.labels))) {
+        match self.bound.iter().find(|volume| volume.is_none_or(|v| !self.reaches(v, node))) {
             Some(Some(volume)) => obstacles.out_of_reach = Some(volume),
             Some(None) => obstacles.lost = true,
             None => {}

@@ -326,6 +326,28 @@ fn room_promised_to_other_pods_is_not_given_twice() {
 }
 
 #[test]
+fn bound_in_tree_volume_is_reached_by_the_drivers_keys_where_the_driver_took_over() {
+    let within = |key: &str| Requirement { key: key.into(), operator: Operator::In, values: ["a".into()].into() };
+    let zoned = |key: &str| Some([NodeSelectorTerm { labels: [within(key)].into(), fields: Vec::new() }].into());
+    let disk = Volume { in_tree: Some("kubernetes.io/gce-pd".into()), node_affinity: zoned("zone"), ..volume("pv", "a", 1) };
+    let disk = Volume { migrated_affinity: zoned("driver/zone"), ..disk };
+    for (label, plugins, against) in [
+        ("zone", &[][..], ""),
+        ("driver/zone", &[], CONFLICT),
+        ("driver/zone", &["kubernetes.io/gce-pd"], ""),
+        ("zone", &["kubernetes.io/gce-pd"], CONFLICT),
+        ("zone", &["kubernetes.io/aws-ebs"], ""),
+    ] {
+        let migrated_plugins = plugins.iter().map(|p| Str::from(*p)).collect();
+        let cluster = Cluster::of([labelled("n", [(label, "a")])])
+            .csi_node(CsiNode { name: "n".into(), drivers: Vec::new(), migrated_plugins })
+            .volume(disk.clone())
+            .claim(Claim { volume: Some("pv".into()), bind_completed: true, ..claim("data", "csi", 1) });
+        assert_eq!(outcome(&cluster, &claiming("p", ["data"])).decision.against("n"), against, "{label} {plugins:?}");
+    }
+}
+
+#[test]
 fn node_with_more_left_scores_higher() {
     let score = |cluster: &Cluster, pod: &Pod, node: &str| outcome(cluster, pod).decision.score(node, "VolumeBinding");
     let data = claiming("p", ["data"]);
