@@ -34,6 +34,7 @@ pub(crate) async fn run(args: RunArgs, warnings: Vec<String>, logging: &Logging)
     let names: Vec<&str> = setup.profiles.iter().map(|p| &*p.scheduler_name).collect();
     tracing::info!(version = crate::VERSION, server = edges.server(), profiles = names.join(","), "started");
     let engine = Engine::new(setup.profiles, EngineOptions { seed: seed(), queue: setup.queue, ..EngineOptions::default() });
+    let engine = engine.with_extenders(edges.extenders.known());
     let mut scheduler = Loop { engine, edges, start: Instant::now() };
     tokio::select! {
         () = scheduler.turn_for_ever() => {}

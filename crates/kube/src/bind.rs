@@ -2,6 +2,7 @@
 //! Leaves out what to do about a bind that failed: that is the engine's.
 
 use crate::call::call;
+use crate::extender::Extenders;
 use crate::problem::Problem;
 use crate::under_way::UnderWay;
 use aisched_core::event::{BindOutcome, Event, PodRef};
@@ -48,6 +49,7 @@ pub struct Binder {
     options: BindOptions,
     limit: Arc<Semaphore>,
     under_way: UnderWay,
+    extenders: Option<Extenders>,
 }
 
 impl Binder {
@@ -55,13 +57,19 @@ impl Binder {
     #[must_use]
     pub fn new(client: Client, options: BindOptions) -> Self {
         let limit = Arc::new(Semaphore::new(options.concurrency.max(1)));
-        Self { client, options, limit, under_way: UnderWay::default() }
+        Self { client, options, limit, under_way: UnderWay::default(), extenders: None }
     }
 
     /// How many binds are under way, for those who give way to them.
     #[must_use]
     pub fn under_way(&self) -> UnderWay {
         self.under_way.clone()
+    }
+
+    /// A binder that has an extender bind.
+    #[must_use]
+    pub fn through(&self, extenders: Extenders) -> Self {
+        Self { extenders: Some(extenders), ..self.clone() }
     }
 
     /// Binds in a task of its own; the outcome goes to `events`.
@@ -81,6 +89,14 @@ impl Binder {
     pub async fn bind(&self, pod: &PodRef, node: &str) -> BindOutcome {
         let _token = self.under_way.begin();
         let _permit = self.limit.acquire().await;
+        if let Some(extenders) = &self.extenders {
+            match extenders.bind(pod, node).await {
+                Some(Ok(())) => return BindOutcome::Bound,
+                // It may have bound the pod all the same.
+                Some(Err(error)) => return self.resolve(pod, node, &error).await,
+                None => {}
+            }
+        }
         let mut retries = self.options.busy_retries;
         loop {
             let problem = match self.post(pod, node).await {

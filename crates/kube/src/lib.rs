@@ -10,6 +10,7 @@ pub mod convert;
 pub mod crd;
 pub mod documents;
 pub mod events;
+pub mod extender;
 mod foreign;
 pub mod intern;
 pub mod objects;

@@ -20,18 +20,19 @@ impl Edges {
             Action::FetchPolicy(pod) => self.policies.request(request(&pod)),
             Action::ForgetPolicy(uid) => self.policies.forget(&uid),
             Action::ReportResult(report) => self.policies.report(result(report)),
-            Action::Bind { pod, node, volumes, .. } => {
+            Action::Bind { pod, node, volumes, by_extender } => {
                 let events = self.event_sender.clone();
+                let binder = if by_extender { self.binder.through(self.extenders.clone()) } else { self.binder.clone() };
                 match volumes {
                     None => {
                         self.status.forget(&pod);
-                        self.binder.spawn(pod, node, events);
+                        binder.spawn(pod, node, events);
                     }
                     // What is still to be written is true until the volumes are there: the nomination above all.
-                    Some(plan) => self.volumes.spawn(pod, node, plan, self.binder.clone(), events),
+                    Some(plan) => self.volumes.spawn(pod, node, plan, binder, events),
                 }
             }
-            Action::Consult(_) => {} // never yielded: a configuration with extenders is refused
+            Action::Consult(question) => self.extenders.spawn(question, self.event_sender.clone()),
             Action::RecordEvent(event) => self.recorder.record(event),
             Action::SetCondition { pod, transition, reason, message } => {
                 self.status.write(Refused { pod, transition, reason, message });

@@ -13,6 +13,7 @@ use aisched_kube::bind::{BindOptions, Binder};
 use aisched_kube::client::{Clients, connect};
 use aisched_kube::config_manager::{self, ConfigManager, ConfigOptions};
 use aisched_kube::events::{Recorder, RecorderOptions};
+use aisched_kube::extender::Extenders;
 use aisched_kube::preempt::Preemptor;
 use aisched_kube::status::StatusWriter;
 use aisched_kube::volume_bind::{VolumeBindOptions, VolumeBinder};
@@ -44,6 +45,7 @@ pub(super) struct Edges {
     pub(super) metrics: Arc<Metrics>,
     pub(super) event_sender: UnboundedSender<Event>,
     pub(super) binder: Binder,
+    pub(super) extenders: Extenders,
     pub(super) preemptor: Preemptor,
     pub(super) volumes: VolumeBinder,
     pub(super) recorder: Recorder,
@@ -57,6 +59,7 @@ pub(super) struct Edges {
 impl Edges {
     pub(super) async fn start(args: &RunArgs, setup: &Setup, logging: &Logging) -> Result<Self> {
         let clients = connect(&setup.client).await?;
+        let extenders = Extenders::new(setup.extenders.clone(), &clients).await?;
         let (event_sender, events) = unbounded_channel();
         let (answer_sender, answers) = unbounded_channel();
         let health = Health::default();
@@ -78,6 +81,7 @@ impl Edges {
             queries,
             metrics,
             answers,
+            extenders,
             binder,
             preemptor: Preemptor::new(clients.calls.clone(), health.clone(), recorder.clone()),
             volumes: VolumeBinder::new(clients.calls.clone(), VolumeBindOptions::default()),

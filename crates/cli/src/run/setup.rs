@@ -8,7 +8,7 @@ use aisched_core::plugins::args::PluginArgs;
 use aisched_core::profile::Profile;
 use aisched_core::queue::QueueOptions;
 use aisched_kube::client::ClientOptions;
-use aisched_kube::scheduler_config::{self, SchedulerConfig};
+use aisched_kube::scheduler_config::{self, ExtenderConfig, SchedulerConfig};
 use anyhow::{Result, bail};
 
 /// Profiles, limits, and where the API server is.
@@ -16,6 +16,7 @@ pub(super) struct Setup {
     pub(super) profiles: Vec<Profile>,
     pub(super) queue: QueueOptions,
     pub(super) client: ClientOptions,
+    pub(super) extenders: Vec<ExtenderConfig>,
 }
 
 impl Setup {
@@ -25,7 +26,7 @@ impl Setup {
         let Some(path) = &args.config else {
             let plugin_args = PluginArgs { features, ..PluginArgs::default() };
             let profiles = vec![Profile::ai_storage_with(args.scheduler_name.as_str(), &plugin_args)];
-            return Ok(Self { profiles, queue: QueueOptions::default(), client });
+            return Ok(Self { profiles, queue: QueueOptions::default(), client, extenders: Vec::new() });
         };
         let mut config = match scheduler_config::load(&files::read(path)?, &path.display().to_string()) {
             Ok(config) => config,
@@ -39,7 +40,8 @@ impl Setup {
             profile.args.features = features;
         }
         client.kubeconfig = client.kubeconfig.or(config.client_connection.kubeconfig);
-        Ok(Self { profiles: config.profiles.iter().map(|p| p.to_profile()).collect(), queue: config.queue, client })
+        let profiles = config.profiles.iter().map(|p| p.to_profile()).collect();
+        Ok(Self { profiles, queue: config.queue, client, extenders: config.extenders })
     }
 
     /// The first profile's name: who speaks of what concerns no single pod.

@@ -14,12 +14,14 @@ mod words;
 mod tests;
 
 pub use crate::documents::ParseFault as Fault;
+pub use extenders::{ExtenderConfig, ExtenderTls};
 pub use merge::{EnabledPlugin, EnabledPlugins};
 pub use points::Point;
 pub use profiles::ProfileConfig;
 
 use crate::documents::tree::{self, Tree};
 use aisched_core::queue::QueueOptions;
+use aisched_model::Str;
 use reader::{Place, Reader};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,6 +42,8 @@ pub struct SchedulerConfig {
     pub profiles: Vec<ProfileConfig>,
     /// How long pods wait between attempts.
     pub queue: QueueOptions,
+    /// The extenders, in the order in which they are called.
+    pub extenders: Vec<ExtenderConfig>,
     /// Threads that may work at one decision.
     pub parallelism: i32,
     /// `percentageOfNodesToScore` of profiles without one of their own; every node is always scored.
@@ -169,10 +173,17 @@ fn document_config(reader: &mut Reader<'_>, document: &Tree) -> SchedulerConfig 
         queue: queue(reader, &root),
         delay_cache_until_active: reader.flag(&root, "delayCacheUntilActive").unwrap_or(false),
         profiles: profiles::read(reader, &root),
+        extenders: Vec::new(),
         missing_plugins: Vec::new(),
         notes: Vec::new(),
     };
-    extenders::check(reader, &root);
+    let (extenders, ignored) = extenders::read(reader, &root);
+    config.extenders = extenders;
+    if !ignored.is_empty() {
+        // As in kube-scheduler, they replace what the profiles say.
+        let ignored: Vec<Str> = ignored.iter().map(|name| name.as_str().into()).collect();
+        config.profiles.iter_mut().for_each(|profile| profile.args.node_resources_fit.ignored_resources.clone_from(&ignored));
+    }
     config.missing_plugins = missing_plugins(&config.profiles);
     config.notes = notes(&config);
     config

@@ -315,3 +315,18 @@ fn file_of_either_configuration_is_checked() {
     }
     assert!(check("a: [1\nb: 2", "f")[0].to_string().contains("expected YAML or JSON"));
 }
+
+#[test]
+fn extenders_are_read_with_defaults_and_those_that_can_be_done_without_come_last() {
+    let config = with_body(
+        "extenders:\n- {urlPrefix: 'http://a', filterVerb: f, ignorable: true, enableHTTPS: true}\n\
+         - {urlPrefix: 'https://b/x', prioritizeVerb: p, weight: 3, httpTimeout: 100ms, enableHTTPS: true, tlsConfig: {caFile: /ca}, \
+         managedResources: [{name: e.x/gpu, ignoredByScheduler: true}, {name: e.x/tpu}]}\n\
+         profiles: [{pluginConfig: [{name: NodeResourcesFit, args: {ignoredResources: [e.x/other]}}]}]",
+    );
+    let [b, a] = &config.extenders[..] else { panic!("{:?}", config.extenders) };
+    assert_eq!((&*a.url_prefix, &*a.filter_verb, a.http_timeout, a.tls.insecure), ("http://a", "f", Duration::from_secs(5), true));
+    assert_eq!((&*b.url_prefix, b.weight, b.http_timeout, b.tls.insecure), ("https://b/x", 3, Duration::from_millis(100), false));
+    assert_eq!(b.managed_resources, ["e.x/gpu", "e.x/tpu"]);
+    assert_eq!(config.profiles[0].args.node_resources_fit.ignored_resources, ["e.x/gpu".into()], "in place of the profile's own");
+}
