@@ -63,6 +63,7 @@ impl Test {
             kubeconfig: self.cluster.kubeconfig.clone(),
             config_namespace: self.name.clone(),
             apollo_endpoint: String::new(),
+            config: None,
         }
     }
 

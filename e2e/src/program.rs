@@ -20,6 +20,8 @@ pub struct Options {
     pub config_namespace: String,
     /// Where it asks for policies; empty for nowhere.
     pub apollo_endpoint: String,
+    /// A KubeSchedulerConfiguration, whose profiles stand in for the name.
+    pub config: Option<PathBuf>,
 }
 
 /// A running program; killed when dropped.
@@ -54,7 +56,11 @@ impl Program {
     pub fn scheduler(options: &Options, log: &Path) -> Self {
         let mut command = mortal("KILL", binary());
         command.arg("run").arg("--kubeconfig").arg(&options.kubeconfig);
-        command.args(["--scheduler-name", &options.name, "--config-namespace", &options.config_namespace]);
+        command.args(["--config-namespace", &options.config_namespace]);
+        match &options.config {
+            Some(config) => command.arg("--config").arg(config),
+            None => command.args(["--scheduler-name", &options.name]),
+        };
         let port = free_port();
         command.args(["--bind-address", "127.0.0.1", "--secure-port", &port.to_string()]);
         command.args(["--apollo-endpoint", &options.apollo_endpoint]);

@@ -7,6 +7,7 @@ mod bad_input;
 mod binding;
 mod config;
 mod explain;
+mod extender;
 mod guide;
 mod labels;
 mod lifecycle;

@@ -32,10 +32,11 @@ impl Engine {
             let event = self.warning(&pod, "FailedScheduling", note);
             return self.actions.push(event);
         }
+        let consult = self.consults.remove(&pod.uid).unwrap_or_default();
         if self.obey_policy(now, &pod) {
-            return;
+            return; // what was heard would be stale
         }
-        let Some(consult) = self.hear(now, &pod) else { return };
+        let Some(consult) = self.hear(now, &pod, consult) else { return };
         let heard = consult.heard(self, &pod);
         let mut templates = core::mem::take(&mut self.templates);
         let decided = self.queue.get(&pod.uid).and_then(|w| self.decide_for(w, self.options.report_nodes, heard, Some(&mut templates)));

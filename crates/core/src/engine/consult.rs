@@ -48,9 +48,8 @@ impl Engine {
         self.interested(pod).any(|extender| extender.binds)
     }
 
-    /// What extenders have said of a popped pod. `None` when the attempt ends here: they have to be asked first, or have failed it.
-    pub(super) fn hear(&mut self, now: Millis, pod: &Arc<Pod>) -> Option<Consult> {
-        let mut consult = self.consults.remove(&pod.uid).unwrap_or_default();
+    /// Goes by what extenders have said of a popped pod. `None` when the attempt ends here: they have to be asked first, or have failed it.
+    pub(super) fn hear(&mut self, now: Millis, pod: &Arc<Pod>, mut consult: Consult) -> Option<Consult> {
         if let Some(error) = consult.failed.take() {
             if consult.all {
                 self.fail(now, pod, error);

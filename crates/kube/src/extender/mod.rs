@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
-use tracing::info;
+use tracing::{info, warn};
 use wire::{FilterResult, HostPriority, Nodes, bounded, node_args};
 
 /// Questions at a time where they name nodes; more wait in line.
@@ -76,6 +76,9 @@ impl Extenders {
         let inner = self.0.clone();
         tokio::spawn(async move {
             let said = inner.ask(&question).await;
+            if let Said::Nodes(Err(error)) | Said::Victims(Err(error)) = &said {
+                warn!(pod = question.pod.full_name(), error, "an extender fails");
+            }
             // The receiver is gone only when the scheduler stops.
             let _stopping = events.send(Event::Consulted(Answer { id: question.id, uid: question.pod.uid.clone(), said }));
         });

@@ -69,8 +69,11 @@ fn shown(judged: &Judged) -> String {
     passed.join(" ") + &failed.chain(scores).collect::<String>()
 }
 
-/// A server that answers every verb alike.
-async fn answering(answer: fn(&str) -> Answer) -> Mock {
+/// The answer to a verb.
+type Answering = fn(&str) -> Answer;
+
+/// A server that answers so.
+async fn answering(answer: Answering) -> Mock {
     Mock::start(move |seen: &Seen| answer(seen.path.trim_start_matches("/ext/"))).await
 }
 
@@ -115,7 +118,7 @@ async fn extender_that_keeps_no_nodes_is_sent_whole_ones() {
 #[tokio::test]
 async fn failure_is_told_in_kube_schedulers_words_and_passed_over_where_it_is_ignorable() {
     let api = api().await;
-    let cases: [(fn(&str) -> Answer, &str); 6] = [
+    let cases: [(Answering, &str); 6] = [
         (|_| Answer::Json(500, Value::Null), "failed filter with extender at URL http://ADDRESS/ext/filter, code 500"),
         (|_| Answer::Json(200, json!({"Error": "no driver"})), "no driver"),
         (
