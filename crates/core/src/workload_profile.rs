@@ -8,6 +8,7 @@ use aisched_model::labels::Labels;
 use aisched_model::pod::Pod;
 use aisched_model::policy::{Findings, Policy, PolicyDecision, PolicySource};
 use aisched_model::selector::Operator;
+use aisched_model::signals::identity;
 use aisched_model::storage_facts::{ANNOTATION_PREFIX, Fault, IoDemand, names, whole};
 use aisched_model::workload::{IoPattern, PreprocessingType, Stage, Tier};
 use alloc::format;
@@ -150,17 +151,20 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn resolve(mut self) -> WorkloadProfile {
         let stage = self.pod_value(&["workload-stage", "pipeline-stage"], &["pipeline-step", "stage"], stage, Stage::accepted);
-        let stage = self.with_policy(stage, |f| f.stage);
+        let on = &self.config.signals;
+        let identity = identity(self.pod, on.workload_identity, on.kserve, on.fluid);
+        let stage = self.with_policy(stage, identity.stage, |f| f.stage);
         let types: Vec<Str> = self.config.preprocessing_types.keys().cloned().collect();
         let preprocessing_type =
             self.pod_value(&["preprocessing-type"], &["preprocessing-type"], |v| preprocessing_type(v, &types), || types.join(", "));
-        let preprocessing_type = self.with_policy(preprocessing_type, |f| f.preprocessing_type.clone());
+        let preprocessing_type = self.with_policy(preprocessing_type, None, |f| f.preprocessing_type.clone());
         let io_pattern = self.pod_value(&["io-pattern"], &[], IoPattern::from_spelling, IoPattern::accepted);
-        let io_pattern = self.with_policy(io_pattern, |f| f.io_pattern);
+        let io_pattern = self.with_policy(io_pattern, identity.io_pattern, |f| f.io_pattern);
         let datasets = self.annotation("dataset").map(|v| names(v)).filter(|d| !d.is_empty());
-        let datasets = self.with_policy(datasets, |f| Some(f.datasets.clone()).filter(|d| !d.is_empty()));
+        let inferred = Some(identity.datasets).filter(|d| !d.is_empty());
+        let datasets = self.with_policy(datasets, inferred, |f| Some(f.datasets.clone()).filter(|d| !d.is_empty()));
         let tier = self.pod_value(&["required-storage-tier"], &["storage-tier"], Tier::from_spelling, Tier::accepted);
-        let required_tier = self.with_policy(tier, |f| f.required_tier);
+        let required_tier = self.with_policy(tier, None, |f| f.required_tier);
         let required_iops = self.number("required-iops", |f| f.required_iops);
         let required_throughput_mbps = self.number("required-throughput-mbps", |f| f.required_throughput_mbps);
         let required_capacity_gb = self.number("required-capacity-gb", |f| f.required_capacity_gb);
@@ -190,10 +194,11 @@ impl Reader<'_> {
         }
     }
 
-    /// A finding of APOLLO wins over the pod, the pod over APOLLO's defaults.
-    fn with_policy<T>(&self, pod: Option<T>, of: impl Fn(&Findings) -> Option<T>) -> Sourced<T> {
+    /// A finding of APOLLO wins over the pod, the pod over what other systems tell, that over APOLLO's defaults.
+    fn with_policy<T>(&self, pod: Option<T>, inferred: Option<T>, of: impl Fn(&Findings) -> Option<T>) -> Sourced<T> {
         let finding = self.policy.and_then(|(p, source)| Some((of(&p.findings)?, Source::of_policy(source))));
-        finding.or_else(|| Some((pod?, Source::Pod))).or_else(|| self.policy.and_then(|(p, _)| Some((of(&p.defaults)?, Source::Default))))
+        let known = finding.or_else(|| Some((pod?, Source::Pod))).or_else(|| Some((inferred?, Source::Inferred)));
+        known.or_else(|| self.policy.and_then(|(p, _)| Some((of(&p.defaults)?, Source::Default))))
     }
 
     /// The policy's source, where the policy says so.
@@ -241,7 +246,7 @@ impl Reader<'_> {
         let key = format!("{ANNOTATION_PREFIX}{name}");
         let number = self.usable(&key, &spec.annotations, whole, || "a whole number, 0 or more".into());
         let demand = |n: &i64| *n > 0;
-        self.with_policy(number.filter(demand), |f| of(f).filter(demand))
+        self.with_policy(number.filter(demand), None, |f| of(f).filter(demand))
     }
 
     /// Set when the annotation says `true`.

@@ -2,6 +2,7 @@
 //! The custom resource itself, its schema and its validation are `aisched-kube`'s.
 
 use crate::Str;
+use crate::signals::Signals;
 use crate::workload::IoPattern;
 use alloc::collections::BTreeMap;
 
@@ -20,6 +21,8 @@ pub struct Config {
     pub apollo: ApolloConfig,
     /// Whether placed pods' I/O demands are subtracted from nodes' budgets.
     pub io_accounting: bool,
+    /// Which other systems are believed about nodes, pods and data.
+    pub signals: Signals,
 }
 
 /// One section per AI storage plugin.
@@ -206,6 +209,7 @@ impl Default for Config {
             storage_tiers: StorageTiers::default(),
             apollo: ApolloConfig::default(),
             io_accounting: true,
+            signals: Signals::default(),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Objects of other systems that bear on placement: Kueue's workloads and queues, Argo's workflows.
+//! Objects of other systems that bear on placement: Kueue, Argo, Fluid, KServe, Node Feature Discovery, local storage.
 //! Leaves out reading them from the API (`aisched-kube`) and what they mean for a score (the plugins).
 
 use crate::Str;
 use crate::snapshot::NamespacedName;
+use crate::storage_facts::TierSet;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
@@ -18,6 +19,14 @@ pub struct ForeignObjects {
     pub queues: BTreeMap<Str, Arc<ClusterQueue>>,
     /// Argo's Workflows.
     pub workflows: BTreeMap<NamespacedName, Arc<Workflow>>,
+    /// Kueue's Topologies: label keys of their levels, the widest first.
+    pub topologies: BTreeMap<Str, Vec<Str>>,
+    /// Fluid's Datasets: how much of each is cached, in per cent.
+    pub datasets: BTreeMap<NamespacedName, i64>,
+    /// What storage systems and model caches say of nodes.
+    pub node_storage: NodeStorages,
+    /// Longhorn's Replicas.
+    pub replicas: Replicas,
 }
 
 /// One object of another system.
@@ -29,6 +38,14 @@ pub enum Foreign {
     Queue(Arc<ClusterQueue>),
     /// Argo's Workflow.
     Workflow(Arc<Workflow>),
+    /// Kueue's Topology: name, label keys of its levels, the widest first.
+    Topology(Str, Vec<Str>),
+    /// Fluid's Dataset: how much of it is cached, in per cent.
+    Dataset(NamespacedName, i64),
+    /// What a storage system says of a node.
+    NodeStorage(Arc<NodeStorage>),
+    /// Longhorn's Replica.
+    Replica(Replica),
 }
 
 /// Names one object of another system.
@@ -40,6 +57,14 @@ pub enum ForeignName {
     Queue(Str),
     /// Argo's Workflow: namespace, name.
     Workflow(NamespacedName),
+    /// Kueue's Topology.
+    Topology(Str),
+    /// Fluid's Dataset: namespace, name.
+    Dataset(NamespacedName),
+    /// What a storage system says of a node: the kind of object and its name.
+    NodeStorage(&'static str, Str),
+    /// Longhorn's Replica.
+    Replica(Str),
 }
 
 impl ForeignObjects {
@@ -49,6 +74,10 @@ impl ForeignObjects {
             Foreign::Workload(w) => drop(self.workloads.insert((w.namespace.clone(), w.name.clone()), w)),
             Foreign::Queue(q) => drop(self.queues.insert(q.name.clone(), q)),
             Foreign::Workflow(w) => drop(self.workflows.insert((w.namespace.clone(), w.name.clone()), w)),
+            Foreign::Topology(name, levels) => drop(self.topologies.insert(name, levels)),
+            Foreign::Dataset(key, percent) => drop(self.datasets.insert(key, percent)),
+            Foreign::NodeStorage(storage) => self.node_storage.set(storage),
+            Foreign::Replica(replica) => self.replicas.set(replica),
         }
     }
 
@@ -58,6 +87,10 @@ impl ForeignObjects {
             ForeignName::Workload(key) => drop(self.workloads.remove(key)),
             ForeignName::Queue(name) => drop(self.queues.remove(name)),
             ForeignName::Workflow(key) => drop(self.workflows.remove(key)),
+            ForeignName::Topology(name) => drop(self.topologies.remove(name)),
+            ForeignName::Dataset(key) => drop(self.datasets.remove(key)),
+            ForeignName::NodeStorage(kind, name) => self.node_storage.remove(kind, name),
+            ForeignName::Replica(name) => self.replicas.remove(name),
         }
     }
 }
@@ -84,6 +117,128 @@ pub struct ClusterQueue {
     pub pending: i64,
     /// Workloads that are admitted and have not finished.
     pub admitted: i64,
+}
+
+/// Who tells of a node's storage, the most trustworthy first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StorageSystem {
+    /// HwameiStor.
+    Hwameistor,
+    /// OpenEBS.
+    OpenEbs,
+    /// Node Feature Discovery.
+    NodeFeatureDiscovery,
+    /// KServe's local models.
+    KServe,
+}
+
+/// What one object says of a node's storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeStorage {
+    /// Who says so.
+    pub system: StorageSystem,
+    /// Kind of the object.
+    pub kind: &'static str,
+    /// Name of the object.
+    pub name: Str,
+    /// The node.
+    pub node: Str,
+    /// Tiers present.
+    pub tiers: TierSet,
+    /// Bytes that are free, of the pool with the most.
+    pub free_bytes: Option<i64>,
+    /// Datasets and models that are on the node.
+    pub datasets: Vec<Str>,
+}
+
+/// A block device of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockDevice {
+    /// Name, such as `nvme0n1`.
+    pub name: String,
+    /// Whether it spins, where that is told.
+    pub rotational: Option<bool>,
+}
+
+/// Objects that tell of nodes' storage, found by node.
+#[derive(Clone, Debug, Default)]
+pub struct NodeStorages {
+    by_object: BTreeMap<(&'static str, Str), Arc<NodeStorage>>,
+    by_node: BTreeMap<(Str, StorageSystem), BTreeMap<(&'static str, Str), Arc<NodeStorage>>>,
+}
+
+impl NodeStorages {
+    /// What a system says of a node.
+    pub fn of(&self, node: &Str, system: StorageSystem) -> impl Iterator<Item = &NodeStorage> {
+        self.by_node.get(&(node.clone(), system)).into_iter().flat_map(BTreeMap::values).map(|storage| &**storage)
+    }
+
+    /// The node that an object tells of.
+    #[must_use]
+    pub fn node_of(&self, kind: &'static str, name: &Str) -> Option<&Str> {
+        self.by_object.get(&(kind, name.clone())).map(|storage| &storage.node)
+    }
+
+    fn set(&mut self, storage: Arc<NodeStorage>) {
+        self.remove(storage.kind, &storage.name);
+        let (key, place) = ((storage.kind, storage.name.clone()), (storage.node.clone(), storage.system));
+        self.by_node.entry(place).or_default().insert(key.clone(), storage.clone());
+        self.by_object.insert(key, storage);
+    }
+
+    fn remove(&mut self, kind: &'static str, name: &Str) {
+        let key = (kind, name.clone());
+        let Some(old) = self.by_object.remove(&key) else { return };
+        let place = (old.node.clone(), old.system);
+        if let Some(of_node) = self.by_node.get_mut(&place) {
+            of_node.remove(&key);
+            if of_node.is_empty() {
+                self.by_node.remove(&place);
+            }
+        }
+    }
+}
+
+/// A Longhorn Replica: a copy of a volume's data on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// Name.
+    pub name: Str,
+    /// The Longhorn volume, which is the handle of the Kubernetes one.
+    pub volume: Str,
+    /// The node.
+    pub node: Str,
+}
+
+/// Replicas, found by volume.
+#[derive(Clone, Debug, Default)]
+pub struct Replicas {
+    by_name: BTreeMap<Str, Replica>,
+    by_volume: BTreeMap<Str, BTreeMap<Str, Str>>,
+}
+
+impl Replicas {
+    /// Whether a node has a replica of a volume.
+    #[must_use]
+    pub fn is_on(&self, volume: &str, node: &Str) -> bool {
+        self.by_volume.get(volume).is_some_and(|nodes| nodes.values().any(|n| n == node))
+    }
+
+    fn set(&mut self, replica: Replica) {
+        self.remove(&replica.name);
+        self.by_volume.entry(replica.volume.clone()).or_default().insert(replica.name.clone(), replica.node.clone());
+        self.by_name.insert(replica.name.clone(), replica);
+    }
+
+    fn remove(&mut self, name: &Str) {
+        let Some(old) = self.by_name.remove(name) else { return };
+        if let Some(nodes) = self.by_volume.get_mut(&old.volume) {
+            nodes.remove(name);
+            if nodes.is_empty() {
+                self.by_volume.remove(&old.volume);
+            }
+        }
+    }
 }
 
 /// An Argo Workflow: steps that depend on each other.

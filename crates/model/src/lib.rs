@@ -17,6 +17,7 @@ pub mod policy;
 pub mod quantity;
 pub mod resources;
 pub mod selector;
+pub mod signals;
 pub mod snapshot;
 pub mod storage_facts;
 pub mod topology;

@@ -303,6 +303,18 @@ impl Pod {
         self.spec.annotations.get(KUEUE_WORKLOAD).or_else(|| self.spec.labels.get(KUEUE_POD_GROUP)).filter(|name| !name.is_empty())
     }
 
+    /// Whether the pod asks for a GPU of any vendor: `nvidia.com/gpu`, `amd.com/gpu`, `gpu.intel.com/xe`.
+    #[must_use]
+    pub fn wants_gpu(&self) -> bool {
+        self.spec.requests.scalars.iter().any(|(name, amount)| *amount > 0 && name.split(['/', '.', '-']).any(|part| part == "gpu"))
+    }
+
+    /// The volume handle of a JuiceFS mount pod: the node has a client of the volume open, and its cache.
+    #[must_use]
+    pub fn mounts(&self) -> Option<&Str> {
+        self.spec.labels.get("volume-id").filter(|_| self.spec.labels.has("app.kubernetes.io/name", "juicefs-mount"))
+    }
+
     /// The pipeline that the pod is a step of, by name within its namespace.
     #[must_use]
     pub fn pipeline(&self) -> Option<&Str> {

@@ -50,6 +50,8 @@ pub struct Snapshot {
     pub attachments: BTreeMap<Str, Arc<Attachment>>,
     /// Volumes attached to nodes, by node.
     pub attached: BTreeMap<Str, BTreeMap<Str, Arc<Attachment>>>,
+    /// Nodes that a volume is attached to, by volume and attachment.
+    pub attached_to: BTreeMap<Str, BTreeMap<Str, Str>>,
     /// Services and controllers.
     pub owners: Owners,
     /// Labels of namespaces.
@@ -70,6 +72,8 @@ pub struct Snapshot {
     pub gangs: Crews,
     /// How many placed pods of a pipeline each node has, kept by [`Snapshot::count_member`].
     pub pipelines: Crews,
+    /// Nodes with a client of a volume, by the volume's handle (the namespace is empty), kept by [`Snapshot::count_member`].
+    pub mounts: Crews,
 }
 
 /// Pods that belong together, by namespace and name: how many of them each node has.
@@ -136,9 +140,15 @@ impl Snapshot {
 
     /// Counts a pod that came to a node (`there`) or left it, where it belongs with others.
     pub fn count_member(&mut self, pod: &Pod, node: &Str, there: bool) {
-        for (crews, name) in [(&mut self.gangs, pod.gang()), (&mut self.pipelines, pod.pipeline())] {
+        let own = &pod.namespace;
+        let crews = [
+            (&mut self.gangs, own, pod.gang()),
+            (&mut self.pipelines, own, pod.pipeline()),
+            (&mut self.mounts, &Str::default(), pod.mounts()),
+        ];
+        for (crews, namespace, name) in crews {
             let Some(name) = name else { continue };
-            let key = (pod.namespace.clone(), name.clone());
+            let key = (namespace.clone(), name.clone());
             let crew = crews.entry(key.clone()).or_default();
             let count = crew.entry(node.clone()).or_default();
             *count = if there { *count + 1 } else { count.saturating_sub(1) };
@@ -215,6 +225,9 @@ impl Snapshot {
     pub fn set_attachment(&mut self, attachment: Arc<Attachment>) {
         self.remove_attachment(&attachment.name);
         self.attached.entry(attachment.node.clone()).or_default().insert(attachment.name.clone(), attachment.clone());
+        if let Some(volume) = &attachment.volume {
+            self.attached_to.entry(volume.clone()).or_default().insert(attachment.name.clone(), attachment.node.clone());
+        }
         self.attachments.insert(attachment.name.clone(), attachment);
     }
 
@@ -225,6 +238,14 @@ impl Snapshot {
             on_node.remove(name);
             if on_node.is_empty() {
                 self.attached.remove(&old.node);
+            }
+        }
+        if let Some(volume) = &old.volume
+            && let Some(nodes) = self.attached_to.get_mut(volume)
+        {
+            nodes.remove(name);
+            if nodes.is_empty() {
+                self.attached_to.remove(volume);
             }
         }
         Some(old)

@@ -48,6 +48,8 @@ pub struct StorageFacts {
     pub large_io_buffer: bool,
     /// Annotation `csd-compute-ops`, above 0.
     pub csd_compute: bool,
+    /// Facts that other systems tell, by the name that the API shows them by, each with what says so.
+    pub inferred: Vec<(&'static str, Str)>,
 }
 
 /// A set of tiers.
@@ -55,6 +57,14 @@ pub struct StorageFacts {
 pub struct TierSet(u8);
 
 impl TierSet {
+    /// A set of one.
+    #[must_use]
+    pub fn of(tier: Tier) -> Self {
+        let mut set = Self::default();
+        set.insert(tier);
+        set
+    }
+
     /// Adds a tier.
     pub fn insert(&mut self, tier: Tier) {
         self.0 |= 1 << tier as u8;
@@ -195,20 +205,19 @@ fn estimate(tier: Tier) -> Option<(i64, i64)> {
 pub fn read(labels: &Labels, annotations: &Labels, size: NodeSize) -> (StorageFacts, Vec<Fault>) {
     let mut faults = Vec::new();
     let tiers = tiers(labels, &mut faults);
-    let estimate = tiers.best().and_then(estimate);
     let mut number = |name: &str| number(annotations, name, &mut faults);
     let iops = number("available-iops");
     let throughput_mbps = number("available-throughput-mbps");
     let capacity_gb = number("available-capacity-gb");
     let memory_gb = number("available-memory-gb");
     let csd_compute_ops = number("csd-compute-ops");
-    let facts = StorageFacts {
+    let mut facts = StorageFacts {
         tiers,
         layer: layer(labels, &mut faults),
         zone: labels.get("topology.kubernetes.io/zone").cloned(),
         rack: labels.get("topology.kubernetes.io/rack").or_else(|| labels.get("rack")).cloned(),
-        iops: iops.or(estimate.map(|e| e.0)),
-        throughput_mbps: throughput_mbps.or(estimate.map(|e| e.1)),
+        iops,
+        throughput_mbps,
         capacity_gb,
         cached_datasets: names(annotations.get("ai-storage.keti/cached-datasets").map_or("", |v| v)),
         temperature: temperature(annotations, &mut faults),
@@ -220,8 +229,18 @@ pub fn read(labels: &Labels, annotations: &Labels, size: NodeSize) -> (StorageFa
         write_buffer: flag(labels, "storage-capability/write-buffer"),
         large_io_buffer: flag(annotations, "ai-storage.keti/large-io-buffer"),
         csd_compute: csd_compute_ops.is_some_and(|ops| ops > 0),
+        inferred: Vec::new(),
     };
+    estimate_from_tiers(&mut facts);
     (facts, faults)
+}
+
+/// Estimates IOPS and throughput that nobody tells from the best tier.
+pub(crate) fn estimate_from_tiers(facts: &mut StorageFacts) {
+    if let Some((iops, throughput_mbps)) = facts.tiers.best().and_then(estimate) {
+        facts.iops.get_or_insert(iops);
+        facts.throughput_mbps.get_or_insert(throughput_mbps);
+    }
 }
 
 /// Where each known fact of a node was read from, under the name that the API shows the fact by; for explanations.
@@ -256,7 +275,18 @@ pub fn sources(labels: &Labels, annotations: &Labels, facts: &StorageFacts) -> V
         ("largeIoBuffer", facts.large_io_buffer, annotation("large-io-buffer")),
         ("csdCompute", facts.csd_compute, annotation("csd-compute-ops")),
     ];
-    all.into_iter().filter(|(_, known, _)| *known).map(|(name, _, source)| (name, source)).collect()
+    let inferred = |name: &str| facts.inferred.iter().filter(|(fact, _)| *fact == name).map(|(_, source)| &**source).collect::<Vec<_>>();
+    let known = all.into_iter().filter(|(_, known, _)| *known);
+    // Datasets add up; any other fact is told by one alone.
+    known
+        .map(|(name, _, explicit)| match (inferred(name), name) {
+            (others, _) if others.is_empty() => (name, explicit),
+            (others, "cachedDatasets") if annotations.contains_key("ai-storage.keti/cached-datasets") => {
+                (name, format!("{explicit}, {}", others.join(", ")))
+            }
+            (others, _) => (name, others.join(", ")),
+        })
+        .collect()
 }
 
 /// The labels that name tiers.

@@ -100,6 +100,13 @@ vocabulary! {
 }
 
 impl Tier {
+    /// The tier that a name chosen by an administrator speaks of: `ssd-thin`, `LocalStorage_PoolNVMe`, `hdd`.
+    #[must_use]
+    pub fn in_name(name: &str) -> Option<Self> {
+        let name = name.to_ascii_lowercase();
+        [Self::Nvme, Self::Ssd, Self::Hdd].into_iter().find(|tier| name.contains(tier.as_str()))
+    }
+
     /// Whether a node that has `self` meets a requirement for `required`.
     ///
     /// CSD and memory are kinds rather than grades (`scoring.md` §2): each is met by itself alone; the disks are met by anything faster, memory included.

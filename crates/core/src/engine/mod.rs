@@ -6,6 +6,7 @@ mod consult;
 mod objects;
 mod policy;
 mod preempt;
+mod signals;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -18,6 +19,8 @@ mod tests_policy;
 mod tests_preempt;
 #[cfg(test)]
 mod tests_preempt_random;
+#[cfg(test)]
+mod tests_signals;
 #[cfg(test)]
 mod tests_volumes;
 mod waiting;
@@ -34,6 +37,7 @@ use crate::records::Records;
 use crate::templates::Templates;
 use aisched_model::Str;
 use aisched_model::config::Config;
+use aisched_model::node::Node;
 use aisched_model::snapshot::Snapshot;
 use aisched_model::volume::VolumePlan;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -78,6 +82,8 @@ pub struct Engine {
     consults: BTreeMap<Str, Consult>,
     /// Questions so far.
     n_questions: u64,
+    /// Nodes without what other systems say of them.
+    as_written: BTreeMap<Str, Arc<Node>>,
     /// Faults of nodes that were reported: (node, key, value).
     reported: BTreeSet<(Str, Str, Str)>,
     /// Decisions so far; salts the order among equals.
@@ -118,6 +124,7 @@ impl Engine {
             extenders: Vec::new(),
             consults: BTreeMap::new(),
             n_questions: 0,
+            as_written: BTreeMap::new(),
             reported: BTreeSet::new(),
             n_decisions: 0,
             synced: false,
@@ -234,6 +241,10 @@ impl Engine {
     fn configured(&mut self, now: Millis, config: Arc<Config>) {
         self.config = config;
         self.templates.clear();
+        let before = core::mem::replace(&mut self.config, config);
+        if before.signals != self.config.signals {
+            self.reconsider_all(now);
+        }
         let refused: Vec<Str> = self.queue.unschedulable().map(|w| w.pod.uid.clone()).collect();
         for uid in refused {
             self.requeue(now, &uid);

@@ -2,7 +2,6 @@
 //! Leaves out deciding (`attempt`) and the queue's own states (`waiting`).
 
 use super::Engine;
-use crate::cache::NodeChange;
 use crate::event::{Action, ApiEvent, Event, Millis, PodRef, Regarding};
 use crate::framework::ClusterEvent;
 use crate::workload_profile::WorkloadProfile;
@@ -84,9 +83,8 @@ impl Engine {
             Event::NamespaceGone(name) => {
                 self.cache.objects().namespaces.remove(&name);
             }
-            // Read by scores alone: no pod waits for one.
-            Event::ForeignSet(object) => self.cache.objects().foreign.set(object),
-            Event::ForeignGone(name) => self.cache.objects().foreign.remove(&name),
+            Event::ForeignSet(object) => self.foreign_set(now, object),
+            Event::ForeignGone(name) => self.foreign_gone(now, &name),
             Event::PodSet(_)
             | Event::PodGone(_)
             | Event::Synced
@@ -100,15 +98,12 @@ impl Engine {
 
     fn node_set(&mut self, now: Millis, node: Arc<Node>, faults: &[Fault]) {
         self.report_faults(&node.name, faults);
-        match self.cache.set_node(node.clone()) {
-            NodeChange::Added => self.wake(now, &ClusterEvent::NodeAdded(&node)),
-            NodeChange::Changed(old) if old != node => self.wake(now, &ClusterEvent::NodeChanged { old: &old, new: &node }),
-            NodeChange::Changed(_) => {}
-        }
+        self.place_node(now, node);
     }
 
     fn node_gone(&mut self, now: Millis, name: &Str) {
         self.reported.retain(|(node, _, _)| node != name);
+        self.as_written.remove(name);
         if let Some(node) = self.cache.remove_node(name) {
             self.wake(now, &ClusterEvent::NodeGone(&node));
         }

@@ -2,6 +2,7 @@
 //! Source: `scoring.md` §3. Whether a claim can be used from a node at all is the volume plugins' business; see `claims` for its score.
 
 mod claims;
+mod fluid;
 
 pub(crate) use claims::is_local;
 
@@ -11,7 +12,7 @@ use crate::framework::{Attempt, ClusterEvent, Fact, Filter, Plugin, Prepared, Re
 use crate::workload_profile::{Source, WorkloadProfile};
 use aisched_model::Str;
 use aisched_model::config::DataLocalityScoring;
-use aisched_model::node::NodeInfo;
+use aisched_model::node::{Node, NodeInfo};
 use aisched_model::pod::Pod;
 use aisched_model::policy::PolicyDecision;
 use aisched_model::snapshot::Snapshot;
@@ -95,6 +96,7 @@ struct Scorer<'a> {
     /// Nodes that cache the data, by name.
     cached_on: Vec<&'a str>,
     claims: Claims<'a>,
+    fluid: fluid::Datasets<'a>,
     workload: &'a WorkloadProfile,
     topology: Topology<'a>,
     max: &'a DataLocalityScoring,
@@ -109,7 +111,8 @@ impl<'a> Scorer<'a> {
             topology: Topology::of(attempt.workload, attempt.snapshot, data_locations.iter().chain(&cached_on)),
             data_locations,
             cached_on,
-            claims: Claims::of(attempt.pod, attempt.snapshot),
+            claims: Claims::of(attempt.pod, attempt.snapshot, &attempt.config.signals),
+            fluid: fluid::Datasets::of(attempt.pod, attempt.snapshot, &attempt.config.signals),
             workload: attempt.workload,
             max: &attempt.config.plugins.data_locality_aware.scoring,
         }
@@ -128,11 +131,11 @@ impl<'a> Scorer<'a> {
     }
 
     fn n_cached(&self, datasets: &[Str], node: &StorageFacts) -> usize {
-        datasets.iter().filter(|d| node.cached_datasets.iter().any(|c| c.eq_ignore_ascii_case(d))).count()
+        datasets.iter().filter(|d| node.cached_datasets.iter().any(|c| holds(c, d))).count()
     }
 
     /// Example, of 20: one of two datasets on a hot node is 15 × 1 / 2 + 5 = 12.
-    fn cache(&self, name: &str, node: &StorageFacts) -> i64 {
+    fn cache(&self, Node { name, labels, storage: node, .. }: &Node) -> i64 {
         let max = self.max.cache;
         if self.is_cached_on(name) {
             return max;
@@ -147,6 +150,7 @@ impl<'a> Scorer<'a> {
                 0 => 0,
                 n => max * 3 / 4 * as_points(n) / as_points(datasets.len()) + bonus,
             },
+            None if !self.fluid.is_empty() => self.fluid.points(labels, max),
             None if node.cached_datasets.is_empty() => max / 4,
             None => max / 2 + bonus,
         }
@@ -157,12 +161,12 @@ impl<'a> Scorer<'a> {
         [
             bounded(self.apollo(name), max.apollo),
             bounded(self.claims.points(node, max.pvc_locality), max.pvc_locality),
-            bounded(self.cache(name, facts), max.cache),
+            bounded(self.cache(&node.node), max.cache),
             bounded(self.topology.points(facts, max.topology), max.topology),
         ]
     }
 
-    fn cache_text(&self, name: &str, node: &StorageFacts) -> Text {
+    fn cache_text(&self, Node { name, labels, storage: node, .. }: &Node) -> Text {
         if self.is_cached_on(name) {
             return "cached here, says APOLLO".into();
         }
@@ -178,6 +182,7 @@ impl<'a> Scorer<'a> {
                 let datasets = if of == 1 { "dataset" } else { "datasets" };
                 format!("{n} of {of} {datasets} ({source}) cached here{temperature}").into()
             }
+            None if !self.fluid.is_empty() => self.fluid.source(labels).into(),
             None if node.cached_datasets.is_empty() => "datasets not known, none cached here".into(),
             None => format!("datasets not known, {} cached here{temperature}", node.cached_datasets.len()).into(),
         }
@@ -203,9 +208,15 @@ impl Score for Scorer<'_> {
     fn components(&self, node: &NodeInfo) -> Components {
         let (name, facts) = (&*node.node.name, &node.node.storage);
         let apollo = if self.holds_data(name) { "holds the data, says APOLLO".into() } else { self.preferences.source(name) };
-        let sources = [apollo, self.claims.source(node).into(), self.cache_text(name, facts), self.topology.source(facts)];
+        let sources = [apollo, self.claims.source(node).into(), self.cache_text(&node.node), self.topology.source(facts)];
         components(NAMES, self.points(node), sources)
     }
+}
+
+/// Whether what a node caches is a pod's dataset, or a model that the pod reads a part of: `hf://org/model` holds `hf://org/model/v2`.
+fn holds(cached: &str, wanted: &str) -> bool {
+    let part_of = |rest: &str| rest.starts_with('/') && cached.contains("://");
+    cached.eq_ignore_ascii_case(wanted) || wanted.strip_prefix(cached).is_some_and(part_of)
 }
 
 /// Trimmed names that are not blank, in order.
@@ -297,3 +308,5 @@ impl<'a> Topology<'a> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_signals;

@@ -75,7 +75,7 @@ impl<'a> Scorer<'a> {
         Self {
             gang,
             size,
-            spreads: size >= LARGE || (size > 1 && wants_gpu(pod)),
+            spreads: size >= LARGE || (size > 1 && pod.wants_gpu()),
             placed,
             racks: most(placed, snapshot, |facts| facts.rack.as_ref()),
             zones: most(placed, snapshot, |facts| facts.zone.as_ref()),
@@ -132,11 +132,6 @@ impl<'a> Scorer<'a> {
             bounded(self.proximity(node, max.network_proximity), max.network_proximity),
         ]
     }
-}
-
-/// Whether the pod asks for an accelerator of any vendor: `nvidia.com/gpu`, `amd.com/gpu`, `gpu.intel.com/xe`.
-fn wants_gpu(pod: &Pod) -> bool {
-    pod.spec.requests.scalars.iter().any(|(name, amount)| *amount > 0 && name.split(['/', '.', '-']).any(|part| part == "gpu"))
 }
 
 /// The places with the most members of a gang.

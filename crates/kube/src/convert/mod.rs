@@ -19,7 +19,6 @@ pub use storage::{attachment, claim, class, csi_driver, csi_node, namespace, sto
 use crate::intern::Interner;
 use crate::objects::Quantities;
 use aisched_model::labels::Labels;
-use aisched_model::pod::KUEUE_WORKLOAD;
 use aisched_model::quantity::{Quantity, QuantityError};
 use aisched_model::resources::{Bytes, MilliCpu, Resources};
 use aisched_model::storage_facts::Fault;
@@ -42,21 +41,13 @@ impl<T> Converted<T> {
     }
 }
 
-/// Keys that no plugin reads and that differ between pods of one template.
-const IGNORED_ANNOTATIONS: &[&str] = &["kubectl.kubernetes.io/last-applied-configuration"];
-
 fn labels(pairs: Option<&BTreeMap<String, String>>, interner: &mut Interner) -> Labels {
     pairs.into_iter().flatten().map(|(k, v)| (interner.str(k), interner.str(v))).collect()
 }
 
-/// Annotations under `prefix`, and what names a pod's gang; an empty prefix takes all that a plugin could read.
-fn annotations(pairs: Option<&BTreeMap<String, String>>, prefix: &str, interner: &mut Interner) -> Labels {
-    pairs
-        .into_iter()
-        .flatten()
-        .filter(|(k, _)| (k.starts_with(prefix) || *k == KUEUE_WORKLOAD) && !IGNORED_ANNOTATIONS.contains(&k.as_str()))
-        .map(|(k, v)| (interner.str(k), interner.str(v)))
-        .collect()
+/// The annotations that are read.
+fn annotations(pairs: Option<&BTreeMap<String, String>>, read: impl Fn(&str) -> bool, interner: &mut Interner) -> Labels {
+    pairs.into_iter().flatten().filter(|(k, _)| read(k)).map(|(k, v)| (interner.str(k), interner.str(v))).collect()
 }
 
 /// Amounts by name as the API's formulas see them: a resource may be there with 0, which differs from not being there.

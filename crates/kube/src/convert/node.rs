@@ -6,6 +6,7 @@ use super::{Amounts, Converted, annotations, labels};
 use crate::intern::Interner;
 use crate::objects::{NodeObject, Quantities};
 use aisched_model::node::Node;
+use aisched_model::signals::TOPOLVM_ANNOTATIONS;
 use aisched_model::storage_facts::{self, ANNOTATION_PREFIX, Fault, NodeSize};
 
 /// The model's node; `hints` names labels and annotations that cannot be used.
@@ -14,7 +15,8 @@ pub fn node(object: &NodeObject, interner: &mut Interner) -> Converted<Node> {
     let mut faults = Vec::new();
     let (meta, status) = (&object.metadata, &object.status);
     let labels = labels(meta.labels.as_ref(), interner);
-    let annotations = annotations(meta.annotations.as_ref(), ANNOTATION_PREFIX, interner);
+    let read = |key: &str| [ANNOTATION_PREFIX].iter().chain(TOPOLVM_ANNOTATIONS).any(|prefix| key.starts_with(prefix));
+    let annotations = annotations(meta.annotations.as_ref(), read, interner);
     let allocatable = allocatable(status.allocatable.as_ref(), &mut faults);
     let capacity = Amounts::read(&status.capacity, "status.capacity", &mut faults);
     let size = NodeSize { cores: capacity.get("cpu").unwrap_or(0) / 1000, memory_gib: allocatable.get("memory").unwrap_or(0) >> 30 };

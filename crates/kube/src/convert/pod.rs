@@ -7,7 +7,7 @@ use super::{Converted, annotations, labels, migrated, requests};
 use crate::intern::Interner;
 use crate::objects::{ConditionObject, ContainerObject, PodObject, VolumeObject};
 use aisched_model::Str;
-use aisched_model::pod::{HostPort, LegacyDisk, Pod, PodSpec, PodVolume, PreemptionPolicy, RefusedCondition};
+use aisched_model::pod::{HostPort, KUEUE_WORKLOAD, LegacyDisk, Pod, PodSpec, PodVolume, PreemptionPolicy, RefusedCondition};
 use aisched_model::storage_facts::{ANNOTATION_PREFIX, Fault};
 use std::sync::Arc;
 
@@ -33,6 +33,14 @@ pub fn pod(object: &PodObject, interner: &mut Interner) -> Converted<Pod> {
         refused: refused.map(|c| Arc::new(RefusedCondition { reason: interner.str(&c.reason), message: interner.str(&c.message) })),
     };
     Converted::new(value, faults)
+}
+
+/// Keys that no plugin reads and that differ between pods of one template.
+const IGNORED_ANNOTATIONS: &[&str] = &["kubectl.kubernetes.io/last-applied-configuration"];
+
+/// Whether a plugin could read an annotation; of a bound pod only the scheduler's own count, and what names its gang.
+fn is_read(key: &str, bound: bool) -> bool {
+    if bound { key.starts_with(ANNOTATION_PREFIX) || key == KUEUE_WORKLOAD } else { !IGNORED_ANNOTATIONS.contains(&key) }
 }
 
 /// Whether the condition says that a scheduler is deleting the pod to make room for another.
@@ -63,7 +71,7 @@ fn spec(object: &PodObject, bound: bool, interner: &mut Interner, faults: &mut V
         scheduler_name: interner.str(spec.scheduler_name.as_deref().unwrap_or("default-scheduler")),
         controller: controller(meta.owner_references.as_ref(), interner),
         labels: labels(meta.labels.as_ref(), interner),
-        annotations: annotations(meta.annotations.as_ref(), if bound { ANNOTATION_PREFIX } else { "" }, interner),
+        annotations: annotations(meta.annotations.as_ref(), |key| is_read(key, bound), interner),
         priority: spec.priority.unwrap_or(0),
         preemption: if spec.preemption_policy.as_deref() == Some("Never") {
             PreemptionPolicy::Never

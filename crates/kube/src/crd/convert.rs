@@ -32,6 +32,7 @@ impl From<&AIStorageConfigSpec> for Config {
             },
             apollo: (&spec.apollo).into(),
             io_accounting: spec.io_accounting,
+            signals: (&spec.signals).into(),
             ..Self::default()
         };
         for (name, traits) in &spec.preprocessing_types {

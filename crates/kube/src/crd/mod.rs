@@ -3,11 +3,13 @@
 
 mod convert;
 mod plugins;
+mod signals;
 mod validate;
 mod yaml;
 
 pub use convert::to_config;
 pub use plugins::*;
+pub use signals::SignalsSpec;
 pub use validate::{ConfigFault, faults_of_spec};
 pub use yaml::{crd, crd_yaml, default_config_yaml};
 
@@ -51,6 +53,8 @@ pub struct AIStorageConfigSpec {
     pub apollo: ApolloSpec,
     /// Whether the I/O demands of pods that this scheduler placed are subtracted from what their nodes offer.
     pub io_accounting: bool,
+    /// Which other systems are believed about nodes, pods and data. What a label or annotation of your own says always wins.
+    pub signals: SignalsSpec,
 }
 
 /// Traits of one preprocessing type. A field that is left out keeps the type's default;
@@ -234,6 +238,7 @@ impl Default for AIStorageConfigSpec {
             storage_tiers: StorageTiersSpec::default(),
             apollo: ApolloSpec::default(),
             io_accounting: config.io_accounting,
+            signals: SignalsSpec::default(),
         }
     }
 }

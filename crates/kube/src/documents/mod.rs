@@ -278,7 +278,9 @@ impl Reader<'_> {
 
     fn foreign(&mut self, tree: &Tree, kind: &ForeignKind, name: &str) {
         let namespace = tree.get("metadata").and_then(|m| m.text("namespace")).unwrap_or("default");
-        match kind.read(namespace, name, tree.to_value()) {
+        let object = tree.to_value();
+        let labels = serde_json::from_value(object["metadata"]["labels"].clone()).unwrap_or_default();
+        match kind.read(namespace, name, &labels, object) {
             Ok(object) => self.objects.push(Object::Foreign(object)),
             Err(fault) => {
                 let shown = format!("{} {}", kind.kind, full_name(tree, name));

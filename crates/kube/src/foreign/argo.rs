@@ -1,7 +1,7 @@
 //! Argo's Workflows, those of Kubeflow Pipelines among them: which step depends on which, and where steps ran.
 //! Leaves out a status that Argo compressed or moved to a database: its steps are those whose pods are there.
 
-use super::{Unreadable, parse};
+use super::{Labels, Unreadable, parse};
 use crate::objects::nullable;
 use aisched_model::Str;
 use aisched_model::foreign::{Foreign, Workflow, WorkflowTask};
@@ -69,7 +69,7 @@ struct NodeStatus {
     host_node_name: String,
 }
 
-pub(super) fn workflow((namespace, name): NamespacedName, object: Value) -> Result<Foreign, Unreadable> {
+pub(super) fn workflow((namespace, name): NamespacedName, _: &Labels, object: Value) -> Result<Foreign, Unreadable> {
     let WorkflowObject { spec, status } = parse(object)?;
     let WorkflowStatus { nodes, stored_workflow_template_spec } = status;
     let WorkflowSpec { entrypoint, templates } =

@@ -1,7 +1,7 @@
-//! Kueue's Workloads and ClusterQueues: how large a gang is, which queue admitted it, how busy the queue is.
+//! Kueue's Workloads, ClusterQueues and Topologies: how large a gang is, which queue admitted it, how busy that is, what a rack is.
 //! Leaves out quotas and flavours: Kueue itself minds them.
 
-use super::{Unreadable, parse};
+use super::{Labels, Unreadable, parse};
 use crate::objects::nullable;
 use aisched_model::Str;
 use aisched_model::foreign::{ClusterQueue, Foreign, KueueWorkload};
@@ -42,7 +42,7 @@ struct Admission {
     cluster_queue: String,
 }
 
-pub(super) fn workload((namespace, name): NamespacedName, object: Value) -> Result<Foreign, Unreadable> {
+pub(super) fn workload((namespace, name): NamespacedName, _: &Labels, object: Value) -> Result<Foreign, Unreadable> {
     let WorkloadObject { spec, status } = parse(object)?;
     let n_pods = spec.pod_sets.iter().map(|set| i64::from(set.count.max(0))).sum();
     let queue = status.admission.map(|a| Str::from(a.cluster_queue)).filter(|q| !q.is_empty());
@@ -62,8 +62,32 @@ struct QueueStatus {
     admitted_workloads: i32,
 }
 
-pub(super) fn queue((_, name): NamespacedName, object: Value) -> Result<Foreign, Unreadable> {
+pub(super) fn queue((_, name): NamespacedName, _: &Labels, object: Value) -> Result<Foreign, Unreadable> {
     let QueueStatus { pending_workloads, admitted_workloads } = parse::<QueueObject>(object)?.status;
     let (pending, admitted) = (i64::from(pending_workloads.max(0)), i64::from(admitted_workloads.max(0)));
     Ok(Foreign::Queue(Arc::new(ClusterQueue { name, pending, admitted })))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TopologyObject {
+    spec: TopologySpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TopologySpec {
+    #[serde(deserialize_with = "nullable")]
+    levels: Vec<Level>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Level {
+    node_label: String,
+}
+
+pub(super) fn topology((_, name): NamespacedName, _: &Labels, object: Value) -> Result<Foreign, Unreadable> {
+    let levels = parse::<TopologyObject>(object)?.spec.levels;
+    Ok(Foreign::Topology(name, levels.into_iter().map(|level| level.node_label.into()).collect()))
 }

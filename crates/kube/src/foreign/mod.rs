@@ -3,6 +3,8 @@
 
 mod argo;
 mod kueue;
+mod node_storage;
+mod volumes;
 pub(crate) mod watch;
 
 use aisched_model::Str;
@@ -10,6 +12,10 @@ use aisched_model::foreign::{Foreign, ForeignName};
 use aisched_model::snapshot::NamespacedName;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Labels of an object.
+pub(crate) type Labels = BTreeMap<String, String>;
 
 /// A kind of another system.
 pub(crate) struct ForeignKind {
@@ -18,7 +24,7 @@ pub(crate) struct ForeignKind {
     pub(crate) plural: &'static str,
     /// Versions that can be read, best first.
     pub(crate) versions: &'static [&'static str],
-    read: fn(NamespacedName, Value) -> Result<Foreign, Unreadable>,
+    read: fn(NamespacedName, &Labels, Value) -> Result<Foreign, Unreadable>,
     name: fn(NamespacedName) -> ForeignName,
 }
 
@@ -48,6 +54,70 @@ pub(crate) const KINDS: &[ForeignKind] = &[
         read: argo::workflow,
         name: ForeignName::Workflow,
     },
+    ForeignKind {
+        kind: "Topology",
+        group: "kueue.x-k8s.io",
+        plural: "topologies",
+        versions: &["v1", "v1beta2", "v1beta1", "v1alpha1"],
+        read: kueue::topology,
+        name: |(_, name)| ForeignName::Topology(name),
+    },
+    ForeignKind {
+        kind: "Dataset",
+        group: "data.fluid.io",
+        plural: "datasets",
+        versions: &["v1alpha1"],
+        read: volumes::dataset,
+        name: ForeignName::Dataset,
+    },
+    ForeignKind {
+        kind: "Replica",
+        group: "longhorn.io",
+        plural: "replicas",
+        versions: &["v1beta2"],
+        read: volumes::replica,
+        name: |(_, name)| ForeignName::Replica(name),
+    },
+    ForeignKind {
+        kind: "NodeFeature",
+        group: "nfd.k8s-sigs.io",
+        plural: "nodefeatures",
+        versions: &["v1alpha1"],
+        read: node_storage::node_feature,
+        name: |(_, name)| ForeignName::NodeStorage("NodeFeature", name),
+    },
+    ForeignKind {
+        kind: "LocalModelNode",
+        group: "serving.kserve.io",
+        plural: "localmodelnodes",
+        versions: &["v1", "v1beta1", "v1alpha1"],
+        read: node_storage::local_model_node,
+        name: |(_, name)| ForeignName::NodeStorage("LocalModelNode", name),
+    },
+    ForeignKind {
+        kind: "LocalStorageNode",
+        group: "hwameistor.io",
+        plural: "localstoragenodes",
+        versions: &["v1alpha1"],
+        read: node_storage::local_storage_node,
+        name: |(_, name)| ForeignName::NodeStorage("LocalStorageNode", name),
+    },
+    ForeignKind {
+        kind: "LVMNode",
+        group: "local.openebs.io",
+        plural: "lvmnodes",
+        versions: &["v1alpha1"],
+        read: node_storage::lvm_node,
+        name: |(_, name)| ForeignName::NodeStorage("LVMNode", name),
+    },
+    ForeignKind {
+        kind: "ZFSNode",
+        group: "zfs.openebs.io",
+        plural: "zfsnodes",
+        versions: &["v1"],
+        read: node_storage::zfs_node,
+        name: |(_, name)| ForeignName::NodeStorage("ZFSNode", name),
+    },
 ];
 
 /// A field that is not what its system says it is.
@@ -65,9 +135,9 @@ impl ForeignKind {
         KINDS.iter().find(|k| k.kind == kind && k.group == group)
     }
 
-    /// The model's value of an object; `object` is all of it but its metadata.
-    pub(crate) fn read(&self, namespace: &str, name: &str, object: Value) -> Result<Foreign, Unreadable> {
-        (self.read)((Str::from(namespace), Str::from(name)), object)
+    /// The model's value of an object; `object` may be all of it but its metadata.
+    pub(crate) fn read(&self, namespace: &str, name: &str, labels: &Labels, object: Value) -> Result<Foreign, Unreadable> {
+        (self.read)((Str::from(namespace), Str::from(name)), labels, object)
     }
 }
 

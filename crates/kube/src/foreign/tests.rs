@@ -6,7 +6,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 fn read(kind: &str, group: &str, object: Value) -> Result<Foreign, Unreadable> {
-    ForeignKind::find(kind, group).unwrap().read("ns", "x", object)
+    ForeignKind::find(kind, group).unwrap().read("ns", "x", &Labels::new(), object)
 }
 
 #[test]
@@ -89,4 +89,63 @@ fn a_workflow_tells_where_its_pods_ran() {
         ..Workflow::default()
     };
     assert_eq!(found, Ok(Foreign::Workflow(Arc::new(expected))));
+}
+
+#[test]
+fn objects_tell_of_the_storage_of_nodes() {
+    let nfd = json!({"spec": {"features": {"instances": {"storage.block": {"elements": [
+        {"attributes": {"name": "nvme0n1", "rotational": "0", "nr_zones": "0"}}, {"attributes": {"name": "sda", "rotational": "1"}}]}}}}});
+    let kserve = json!({
+        "spec": {"localModels": [{"sourceModelUri": "hf://org/m", "modelName": "m"}, {"sourceModelUri": "s3://b/n", "modelName": "n", "namespace": "team"}]},
+        "status": {"modelStatus": {"m": "ModelDownloading", "team/n": "ModelDownloaded"}}});
+    let hwameistor = json!({"status": {"pools": {"LocalStorage_PoolNVMe": {"class": "NVMe", "freeCapacityBytes": 7},
+                                               "LocalStorage_PoolHDD": {"class": "HDD", "freeCapacityBytes": 9}}}});
+    let lvm = json!({"volumeGroups": [{"name": "ssd-vg", "size": "10Gi", "free": "2Ki"}, {"name": "vg", "free": "nonsense"}]});
+    for (kind, group, object, expected) in [
+        ("NodeFeature", "nfd.k8s-sigs.io", nfd, "x nvme+hdd None "),
+        ("LocalModelNode", "serving.kserve.io", kserve, "x  None s3://b/n,n"),
+        ("LocalStorageNode", "hwameistor.io", hwameistor, "x nvme+hdd Some(9) "),
+        ("LVMNode", "local.openebs.io", lvm, "x ssd Some(2048) "),
+        ("ZFSNode", "zfs.openebs.io", json!({"pools": [{"name": "tank", "free": "5"}]}), "x  Some(5) "),
+        ("ZFSNode", "zfs.openebs.io", json!({"pools": null}), "x  None "),
+    ] {
+        let Ok(Foreign::NodeStorage(s)) = read(kind, group, object) else { panic!("{kind}") };
+        let tiers: Vec<&str> = s.tiers.iter().map(|t| t.as_str()).collect();
+        assert_eq!(format!("{} {} {:?} {}", s.node, tiers.join("+"), s.free_bytes, s.datasets.join(",")), expected, "{kind}");
+    }
+    let label = Labels::from([("nfd.node.kubernetes.io/node-name".into(), "n".into())]);
+    let found = ForeignKind::find("NodeFeature", "nfd.k8s-sigs.io").unwrap().read("nfd", "x-2", &label, json!({"spec": {}}));
+    assert!(matches!(found, Ok(Foreign::NodeStorage(s)) if &*s.node == "n" && &*s.name == "x-2"));
+}
+
+#[test]
+fn a_dataset_tells_how_much_is_cached() {
+    for (states, expected) in [
+        (json!({"cachedPercentage": "37.5%", "cached": "1GiB"}), 37),
+        (json!({"cachedPercentage": "100.0%"}), 100),
+        (json!({"cachedPercentage": "N/A"}), 100),
+        (json!({"cachedPercentage": ""}), 100),
+        (json!({"cachedPercentage": "NaN"}), 100),
+        (json!({"cachedPercentage": "1e99%"}), 100),
+        (json!({"cachedPercentage": "-5%"}), 0),
+        (json!(null), 100),
+    ] {
+        let found = read("Dataset", "data.fluid.io", json!({"status": {"cacheStates": states}}));
+        assert_eq!(found, Ok(Foreign::Dataset(("ns".into(), "x".into()), expected)), "{states}");
+    }
+}
+
+#[test]
+fn a_replica_that_failed_is_on_no_node() {
+    for (failed, node) in [("", "n"), ("2026-01-01T00:00:00Z", "")] {
+        let found = read("Replica", "longhorn.io", json!({"spec": {"volumeName": "v", "nodeID": "n", "failedAt": failed}}));
+        assert!(matches!(found, Ok(Foreign::Replica(r)) if &*r.node == node && &*r.volume == "v"), "{failed}");
+    }
+}
+
+#[test]
+fn a_topology_tells_its_levels() {
+    let levels = json!({"spec": {"levels": [{"nodeLabel": "block"}, {"nodeLabel": "rack"}, {"nodeLabel": "kubernetes.io/hostname"}]}});
+    let expected = Foreign::Topology("x".into(), vec!["block".into(), "rack".into(), "kubernetes.io/hostname".into()]);
+    assert_eq!(read("Topology", "kueue.x-k8s.io", levels), Ok(expected));
 }

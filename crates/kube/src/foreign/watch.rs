@@ -145,7 +145,8 @@ impl Follower {
 
     fn set(&mut self, object: DynamicObject) {
         let key = key(&object);
-        match self.kind.read(&key.0, &key.1, object.data) {
+        let labels = object.metadata.labels.unwrap_or_default();
+        match self.kind.read(&key.0, &key.1, &labels, object.data) {
             Ok(foreign) => {
                 self.known.insert(key);
                 self.send(Event::ForeignSet(foreign));

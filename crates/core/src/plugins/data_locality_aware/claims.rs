@@ -2,12 +2,15 @@
 //! Refuses nothing and binds nothing: that is the volume plugins' business.
 
 use aisched_model::Str;
+use aisched_model::foreign::Replicas;
 use aisched_model::node::{Node, NodeInfo};
 use aisched_model::pod::{Pod, PodVolume};
 use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement, any_term_matches};
+use aisched_model::signals::Signals;
 use aisched_model::snapshot::Snapshot;
 use aisched_model::topology::Nearby;
 use aisched_model::volume::{Claim, StorageClass, Volume};
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -24,7 +27,7 @@ pub(super) struct Claims<'a>(Vec<(Str, Place<'a>)>);
 /// Where a claim's data is, as far as it does not depend on the node.
 enum Place<'a> {
     /// On this volume.
-    Bound { volume: &'a Volume, users: &'a [Str], node_keys: Vec<&'a str> },
+    Bound { volume: &'a Volume, users: &'a [Str], node_keys: Vec<&'a str>, hosts: Hosts<'a> },
     /// Nowhere yet.
     Unbound(Unbound<'a>),
     /// Out of every node's reach, for this reason.
@@ -51,10 +54,43 @@ struct There<'a> {
     free: Option<&'a Nearby<Volume>>,
 }
 
+/// Nodes that have something of a volume which others would have to fetch.
+#[derive(Default)]
+struct Hosts<'a> {
+    /// Attached to by a driver, though no pod there uses it.
+    attached: Option<&'a BTreeMap<Str, Str>>,
+    /// With a Longhorn replica, found by the volume's handle.
+    replicas: Option<(&'a str, &'a Replicas)>,
+    /// With a JuiceFS client.
+    clients: Option<&'a BTreeMap<Str, usize>>,
+}
+
+impl<'a> Hosts<'a> {
+    fn of(volume: &'a Volume, snapshot: &'a Snapshot, on: &Signals) -> Self {
+        let handle = volume.handle.as_ref();
+        Self {
+            attached: snapshot.attached_to.get(&volume.name).filter(|_| on.volume_attachments),
+            replicas: handle.filter(|_| on.longhorn).map(|h| (&**h, &snapshot.foreign.replicas)),
+            clients: handle.filter(|_| on.juicefs).and_then(|h| snapshot.mounts.get(&(Str::default(), h.clone()))),
+        }
+    }
+
+    fn what_is_on(&self, node: &Str) -> Option<&'static str> {
+        match () {
+            () if self.attached.is_some_and(|nodes| nodes.values().any(|n| n == node)) => Some("attached to this node"),
+            () if self.replicas.is_some_and(|(volume, replicas)| replicas.is_on(volume, node)) => {
+                Some("with a Longhorn replica on this node")
+            }
+            () if self.clients.is_some_and(|nodes| nodes.contains_key(node)) => Some("with a JuiceFS client on this node"),
+            () => None,
+        }
+    }
+}
+
 /// How near a claim is to a node, nearest first, each with what an explanation says after the claim's name.
 enum Nearness {
     Local(&'static str),
-    Near,
+    Near(&'static str),
     Reachable(&'static str),
     Unreachable(&'static str),
 }
@@ -63,7 +99,7 @@ impl Nearness {
     fn points(&self, max: i64) -> i64 {
         match self {
             Self::Local(_) => max,
-            Self::Near => max * 2 / 3,
+            Self::Near(_) => max * 2 / 3,
             Self::Reachable(_) => max / 2,
             Self::Unreachable(_) => 0,
         }
@@ -71,19 +107,18 @@ impl Nearness {
 
     fn text(&self) -> &'static str {
         match self {
-            Self::Local(text) | Self::Reachable(text) | Self::Unreachable(text) => text,
-            Self::Near => "bound to a volume in this node's topology",
+            Self::Local(text) | Self::Near(text) | Self::Reachable(text) | Self::Unreachable(text) => text,
         }
     }
 }
 
 impl<'a> Claims<'a> {
-    pub(super) fn of(pod: &'a Pod, snapshot: &'a Snapshot) -> Self {
+    pub(super) fn of(pod: &'a Pod, snapshot: &'a Snapshot, on: &Signals) -> Self {
         let mut claims: Vec<(Str, Place<'a>)> = Vec::new();
         let volumes = pod.spec.volumes.iter().filter(|v| matches!(v, PodVolume::Claim { .. } | PodVolume::Ephemeral { .. }));
         for (name, volume) in pod.claims().zip(volumes) {
             if claims.iter().all(|(seen, _)| *seen != name) {
-                let place = Place::of(pod, &name, volume, snapshot);
+                let place = Place::of(pod, &name, volume, snapshot, on);
                 claims.push((name, place));
             }
         }
@@ -116,7 +151,7 @@ impl<'a> Claims<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn of(pod: &'a Pod, name: &Str, pod_volume: &'a PodVolume, snapshot: &'a Snapshot) -> Self {
+    fn of(pod: &'a Pod, name: &Str, pod_volume: &'a PodVolume, snapshot: &'a Snapshot, on: &Signals) -> Self {
         let key = (pod.namespace.clone(), name.clone());
         let Some(claim) = snapshot.claims.get(&key) else {
             // The claim of an ephemeral volume is made after the pod; its class is known before.
@@ -132,7 +167,7 @@ impl<'a> Place<'a> {
         let Some(volume) = snapshot.volumes.get(name) else { return Self::Nowhere("is bound to a volume that does not exist") };
         let once = claim.access_modes.read_write_once || claim.access_modes.read_write_once_pod;
         let users = snapshot.claim_users.get(&key).filter(|_| once).map_or(&[][..], Vec::as_slice);
-        Self::Bound { volume, users, node_keys: node_keys(volume, snapshot) }
+        Self::Bound { volume, users, node_keys: node_keys(volume, snapshot), hosts: Hosts::of(volume, snapshot, on) }
     }
 
     fn nearness(&self, node: &Node) -> Nearness {
@@ -141,8 +176,8 @@ impl<'a> Place<'a> {
             Self::Unbound(unbound) if unbound.fits(node) => Nearness::Reachable("not bound yet, this node could hold it"),
             Self::Unbound(_) => Nearness::Unreachable("not bound yet, this node cannot hold it"),
             Self::Bound { users, .. } if users.contains(&node.name) => Nearness::Local("in use by a pod on this node"),
-            Self::Bound { volume, node_keys, .. } => match &volume.node_affinity {
-                None => Nearness::Reachable("bound to a volume that any node reaches"),
+            Self::Bound { volume, node_keys, hosts, .. } => match &volume.node_affinity {
+                None => hosts.what_is_on(&node.name).map_or(Nearness::Reachable("bound to a volume that any node reaches"), Nearness::Near),
                 Some(terms) => affinity(terms, node, node_keys),
             },
         }
@@ -163,7 +198,11 @@ fn affinity(terms: &[NodeSelectorTerm], node: &Node, node_keys: &[&str]) -> Near
     let names_node = |term: &NodeSelectorTerm| {
         term.fields.iter().any(|r| r.operator == Operator::In) || term.labels.iter().any(|r| is_node_key(r, node, node_keys))
     };
-    if matching.any(names_node) { Nearness::Local("bound to a volume on this node") } else { Nearness::Near }
+    if matching.any(names_node) {
+        Nearness::Local("bound to a volume on this node")
+    } else {
+        Nearness::Near("bound to a volume in this node's topology")
+    }
 }
 
 /// Whether a requirement that the node meets names nodes rather than a wider topology: by hostname, by a value that is the node's own
