@@ -239,7 +239,6 @@ impl Engine {
 
     /// A new configuration may let any refused pod in.
     fn configured(&mut self, now: Millis, config: Arc<Config>) {
-        self.config = config;
         self.templates.clear();
         let before = core::mem::replace(&mut self.config, config);
         if before.signals != self.config.signals {
