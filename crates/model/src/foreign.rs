@@ -163,9 +163,12 @@ pub struct BlockDevice {
 /// Objects that tell of nodes' storage, found by node.
 #[derive(Clone, Debug, Default)]
 pub struct NodeStorages {
-    by_object: BTreeMap<(&'static str, Str), Arc<NodeStorage>>,
-    by_node: BTreeMap<(Str, StorageSystem), BTreeMap<(&'static str, Str), Arc<NodeStorage>>>,
+    by_object: StoragesByObject,
+    by_node: BTreeMap<(Str, StorageSystem), StoragesByObject>,
 }
+
+/// By kind and name.
+type StoragesByObject = BTreeMap<(&'static str, Str), Arc<NodeStorage>>;
 
 impl NodeStorages {
     /// What a system says of a node.
