@@ -118,7 +118,7 @@ mod tests {
             weight: 2500,
             score: 65,
             skipped: false,
-            components: Components(vec![Component { name: "ioPattern", score: 40, source: "test".into() }]),
+            components: Components([Component { name: "ioPattern", score: 40, source: "test".into() }].into()),
         };
         Decision {
             pod: "default/train-0".into(),

@@ -185,6 +185,7 @@ impl Cache {
         }
         self.snapshot.count_priority(pod.spec.priority, true);
         self.snapshot.count_member(&pod, &node, true);
+        self.snapshot.count_terms(&pod, &node, true);
         self.homes.insert(pod.uid.clone(), Home { node: node.clone(), assumed });
         let placed = PlacedPod { pod, io };
         match self.snapshot.node_idx(&node) {
@@ -207,6 +208,7 @@ impl Cache {
         }?;
         self.snapshot.count_priority(placed.pod.spec.priority, false);
         self.snapshot.count_member(&placed.pod, &home.node, false);
+        self.snapshot.count_terms(&placed.pod, &home.node, false);
         for claim in placed.pod.claims() {
             if let Entry::Occupied(mut users) = self.snapshot.claim_users.entry((placed.pod.namespace.clone(), claim)) {
                 if let Some(i) = users.get().iter().position(|n| *n == home.node) {

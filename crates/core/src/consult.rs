@@ -12,7 +12,6 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec;
 use alloc::vec::Vec;
 use smallvec::SmallVec;
 
@@ -219,7 +218,7 @@ impl Score for Opinion<'_> {
             return Components::default();
         }
         let source = format!("{SCALE} times {}", parts.join("; "));
-        Components(vec![Component { name: "extenders", score: self.raw(node), source: source.into() }])
+        Components([Component { name: "extenders", score: self.raw(node), source: source.into() }].into())
     }
 }
 

@@ -1,10 +1,12 @@
 //! Finds a node for a pod: prepare, filter, score, choose, and say why.
 //! Leaves out queueing, binding and the cache; the same attempt always gives the same decision, whatever is remembered of earlier ones.
 
+mod columns;
 mod part;
 mod rank;
 mod rows;
 
+pub(crate) use columns::Columns;
 pub(crate) use rank::Luck;
 pub(crate) use rows::Rows;
 
@@ -23,7 +25,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use part::{Part, judges, narrowed, prepare, volumes};
+use part::{Explained, Part, judges, narrowed, prepare, volumes};
 use rank::{Rank, rank};
 
 /// How to choose between equals, and how much to explain.
@@ -54,17 +56,18 @@ pub struct Outcome {
 /// Decides where the attempt's pod goes.
 #[must_use]
 pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice<'_>) -> Outcome {
-    decide_with(profile, attempt, choice, &mut Rows::default())
+    decide_with(profile, attempt, choice, &mut Rows::default(), &mut Columns::default())
 }
 
 /// Decides with what is remembered of the pod's template: the decision is the same, but made sooner.
-pub(crate) fn decide_with(profile: &Profile, attempt: &Attempt<'_>, choice: Choice<'_>, rows: &mut Rows) -> Outcome {
+pub(crate) fn decide_with(profile: &Profile, attempt: &Attempt<'_>, choice: Choice<'_>, rows: &mut Rows, columns: &mut Columns) -> Outcome {
     let mut active = profile.active(attempt.config, attempt.policy);
     active.extend(choice.heard.told.map(|told| Active { plugin: told, weight: MILLI, points: Points::ALL }));
     let (mut parts, pre_filter) = prepare(&active, attempt);
     let nodes = &attempt.snapshot.nodes;
     let mut spare = Rows::default();
-    let rows = look_at_nodes(&parts, pre_filter.as_ref(), attempt, false, rows, &mut spare);
+    let rows = look_at_nodes(&parts, pre_filter.as_ref(), attempt, false, (rows, &mut spare), columns);
+    let mut explained = rows.take_explained();
     let scored = score(&mut parts, nodes, rows);
     let luck = Luck::new(choice.salt, &attempt.pod.uid);
     let ranking = rank(&scored.totals, nodes, luck, choice.report_nodes.max(1));
@@ -87,10 +90,12 @@ pub(crate) fn decide_with(profile: &Profile, attempt: &Attempt<'_>, choice: Choi
         config_generation: attempt.config.generation,
         n_nodes: nodes.len(),
         n_feasible: rows.n_feasible(),
-        nodes: report(&parts, nodes, rows, &ranking, &scored, choice.report_nodes),
+        nodes: report(&parts, nodes, rows, &ranking, &scored, &mut explained, choice.report_nodes),
         has_ai_plugins: profile.has_ai_plugins(),
         refusals,
     };
+    drop(scored);
+    rows.keep_explained(explained);
     Outcome { decision, refused_by, volumes, nominate: preemption.map_or(Nominate::Keep, |p| p.nominate) }
 }
 
@@ -100,19 +105,19 @@ pub fn feasible(profile: &Profile, attempt: &Attempt<'_>, all: bool) -> Vec<Str>
     let active = profile.active(attempt.config, attempt.policy);
     let (parts, refusal) = prepare(&active, attempt);
     let (mut rows, mut spare) = (Rows::default(), Rows::default());
-    let rows = look_at_nodes(&parts, refusal.as_ref(), attempt, all, &mut rows, &mut spare);
+    let rows = look_at_nodes(&parts, refusal.as_ref(), attempt, all, (&mut rows, &mut spare), &mut Columns::default());
     rows.feasible().map(|i| attempt.snapshot.nodes[i].node.name.clone()).collect()
 }
 
 /// Judges the nodes. The one that the pod is nominated to is looked at first, and if it will do no other is, unless `all` are wanted.
-/// What is remembered in `rows` serves pods that may go anywhere; what is found for others stands in `spare`.
+/// What is remembered in the first rows serves pods that may go anywhere; what is found for others stands in the spare ones.
 fn look_at_nodes<'r>(
     parts: &[Part<'_>],
     refusal: Option<&Against>,
     attempt: &Attempt<'_>,
     all: bool,
-    rows: &'r mut Rows,
-    spare: &'r mut Rows,
+    (rows, spare): (&'r mut Rows, &'r mut Rows),
+    columns: &mut Columns,
 ) -> &'r mut Rows {
     let (snapshot, nodes) = (attempt.snapshot, &attempt.snapshot.nodes);
     if let Some(against) = refusal {
@@ -133,7 +138,7 @@ fn look_at_nodes<'r>(
         }
         None => rows,
     };
-    rows.refresh(parts, nodes);
+    rows.refresh(parts, nodes, columns);
     judge_contested(parts, attempt, rows, |_| true);
     rows
 }
@@ -266,6 +271,7 @@ fn report(
     rows: &Rows,
     ranking: &[Rank],
     scored: &Scored<'_>,
+    explained: &mut Explained,
     limit: usize,
 ) -> Vec<NodeReport> {
     let feasible = ranking.iter().map(|rank| {
@@ -276,7 +282,7 @@ fn report(
             feasible: true,
             reasons: Vec::new(),
             total: Some(rank.total + scored.same),
-            plugins: parts.iter().filter(|p| p.weight > 0).map(|p| p.report(node, row)).collect(),
+            plugins: part::report(parts, node, row, explained.entry(rank.node_idx).or_insert_with(|| part::explain(parts, node))),
         }
     });
     let refused = nodes.iter().enumerate().filter_map(|(idx, node)| {

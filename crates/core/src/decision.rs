@@ -4,6 +4,7 @@
 use aisched_model::Str;
 use alloc::borrow::Cow;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -134,9 +135,9 @@ pub struct PluginScore {
     pub components: Components,
 }
 
-/// Score components in the plugin's order, with what each was read from.
+/// Score components in the plugin's order, with what each was read from. Shared by all decisions that say the same.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Components(pub Vec<Component>);
+pub struct Components(pub Arc<[Component]>);
 
 /// One score component.
 #[derive(Clone, Debug, PartialEq)]

@@ -135,6 +135,7 @@ impl Cluster {
         }
         self.snapshot.count_priority(pod.spec.priority, true);
         self.snapshot.count_member(&pod, &on.into(), true);
+        self.snapshot.count_terms(&pod, &on.into(), true);
         let i = self.snapshot.node_idx(on).unwrap();
         Arc::make_mut(&mut self.snapshot.nodes[i]).add(PlacedPod { pod: Arc::new(pod), io });
         self

@@ -127,6 +127,17 @@ pub enum Fact {
     Name(Str),
 }
 
+/// Something that nodes have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trait<'a> {
+    /// `spec.unschedulable`.
+    Cordon,
+    /// The taints.
+    Taints,
+    /// The value of this label, or that there is none.
+    Label(&'a Str),
+}
+
 /// How raw scores become 0–100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
@@ -147,6 +158,11 @@ pub trait Filter {
     /// What its verdicts come from.
     fn reads(&self) -> Reads {
         Reads::Anything
+    }
+
+    /// The trait that its verdicts come from, when they come from nothing else: nodes of the same value are judged once.
+    fn goes_by(&self) -> Option<Trait<'_>> {
+        None
     }
 
     /// Whether it would judge a node with other pods on it rightly without preparing again: it reads nothing but the node and what is on

@@ -1,7 +1,7 @@
 //! What is remembered of pods that no plugin can tell apart, so that the next one costs only what has changed since.
 //! Leaves out what is remembered (`decide::Rows`); the configuration is not part of a template: a new one forgets them all.
 
-use crate::decide::Rows;
+use crate::decide::{Columns, Rows};
 use crate::framework::Attempt;
 use crate::journal::Journal;
 use crate::workload_profile::WorkloadProfile;
@@ -20,6 +20,7 @@ const KEPT: usize = 64;
 #[derive(Default)]
 pub(crate) struct Templates {
     known: Vec<Template>,
+    columns: Columns,
     /// Numbers the uses.
     n_uses: u64,
 }
@@ -39,8 +40,8 @@ struct Template {
 }
 
 impl Templates {
-    /// The rows of the attempt's template, told of every node that changed since they were used last.
-    pub(crate) fn rows(&mut self, attempt: &Attempt<'_>, journal: &Journal) -> &mut Rows {
+    /// The rows of the attempt's template, told of every node that changed since they were used last, and what all templates share.
+    pub(crate) fn recall(&mut self, attempt: &Attempt<'_>, journal: &Journal) -> (&mut Rows, &mut Columns) {
         self.n_uses += 1;
         let hash = hash(attempt.pod);
         let at = self.known.iter().position(|t| t.hash == hash && t.is_of(attempt)).unwrap_or_else(|| self.learn(hash, attempt));
@@ -51,7 +52,8 @@ impl Templates {
         }
         template.seen = journal.now();
         template.used = self.n_uses;
-        &mut template.rows
+        self.columns.follow(journal, &attempt.snapshot.nodes);
+        (&mut template.rows, &mut self.columns)
     }
 
     /// Forgets everything: what plugins say is no longer so.

@@ -68,6 +68,8 @@ pub struct Snapshot {
     pub nominated: Nominated,
     /// Objects of other systems.
     pub foreign: ForeignObjects,
+    /// How many placed pods with terms of pod affinity or anti-affinity each node has, kept by [`Snapshot::count_terms`].
+    pub terms: BTreeMap<Str, usize>,
     /// How many placed pods of a gang each node has, kept by [`Snapshot::count_member`].
     pub gangs: Crews,
     /// How many placed pods of a pipeline each node has, kept by [`Snapshot::count_member`].
@@ -136,6 +138,26 @@ impl Snapshot {
     #[must_use]
     pub fn has_below(&self, priority: i32) -> bool {
         self.priorities.first_key_value().is_some_and(|(lowest, _)| *lowest < priority)
+    }
+
+    /// Counts a pod that came to a node (`there`) or left it, if it has terms of pod affinity or anti-affinity.
+    pub fn count_terms(&mut self, pod: &Pod, node: &Str, there: bool) {
+        if !pod.spec.has_pod_affinity() {
+            return;
+        }
+        let count = self.terms.entry(node.clone()).or_default();
+        *count = if there { *count + 1 } else { count.saturating_sub(1) };
+        if *count == 0 {
+            self.terms.remove(node);
+        }
+    }
+
+    /// The nodes whose pods have terms of pod affinity or anti-affinity, and perhaps others.
+    pub fn nodes_with_terms(&self) -> impl Iterator<Item = &Arc<NodeInfo>> {
+        // Looking a node up costs as much as passing over some twenty.
+        let many = self.terms.len() * 20 > self.nodes.len();
+        let all = self.nodes.iter().take(if many { usize::MAX } else { 0 });
+        all.chain(self.terms.keys().filter(move |_| !many).filter_map(|name| self.node(name)))
     }
 
     /// Counts a pod that came to a node (`there`) or left it, where it belongs with others.

@@ -1,14 +1,14 @@
 //! The plugins that take part in one decision, each with what it prepared for the pod.
 //! Leaves out nodes: see `rows`.
 
-use crate::decision::PluginScore;
+use crate::decision::{Components, PluginScore};
 use crate::framework::{Attempt, Fact, Filter, Plugin, Prepared, Reads, Refusal, RefusalCode, Scale, Score, scaled};
 use crate::preemption::{Against, Judge};
 use crate::profile::{Active, Points};
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
 use aisched_model::volume::VolumePlan;
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -108,6 +108,35 @@ pub(super) fn signature(parts: &[Part<'_>]) -> Vec<Fact> {
     all
 }
 
+/// What the plugins that keep their raw scores say of feasible nodes, by position: raw score and components, in their order.
+pub(super) type Explained = BTreeMap<usize, Vec<(i64, Components)>>;
+
+/// What the plugins that keep their raw scores say of a feasible node.
+pub(super) fn explain(parts: &[Part<'_>], node: &NodeInfo) -> Vec<(i64, Components)> {
+    let keeping = parts.iter().filter(|p| p.keeps_scores.is_some()).filter_map(Part::score);
+    keeping.map(|score| (score.raw(node), score.components(node))).collect()
+}
+
+/// The plugins' words on a feasible node; `row` is its place among them.
+pub(super) fn report(parts: &[Part<'_>], node: &NodeInfo, row: usize, explained: &[(i64, Components)]) -> Vec<PluginScore> {
+    let mut explained = explained.iter();
+    let mut all = Vec::with_capacity(parts.len());
+    for part in parts {
+        let kept = part.keeps_scores.and_then(|scale| Some((scale, explained.next()?)));
+        let (score, components) = match (kept, part.score()) {
+            (Some((Scale::AsIs, (raw, components))), _) => (*raw, components.clone()),
+            (Some((Scale::Highest { reverse }, (raw, components))), _) => (scaled(*raw, part.highest, reverse), components.clone()),
+            (None, Some(score)) => (part.scores.get(row).copied().unwrap_or(0), score.components(node)),
+            (None, None) => (0, Components::default()),
+        };
+        if part.weight > 0 {
+            let skipped = part.score().is_none_or(Score::skips);
+            all.push(PluginScore { name: part.plugin.name(), weight: part.weight, score, skipped, components });
+        }
+    }
+    all
+}
+
 impl<'a> Part<'a> {
     fn of(plugin: &'a dyn Plugin, weight: i64, points: Points, prepared: Prepared<'a>, refused: bool) -> Self {
         let keeps = |reads: Reads| matches!(reads, Reads::Node(_));
@@ -122,23 +151,5 @@ impl<'a> Part<'a> {
 
     pub(super) fn score(&self) -> Option<&dyn Score> {
         self.prepared.score.as_deref()
-    }
-
-    /// The plugin's word on a feasible node; `row` is its place among them.
-    pub(super) fn report(&self, node: &NodeInfo, row: usize) -> PluginScore {
-        let score = self.score();
-        let points = match (score, self.keeps_scores) {
-            (None, _) => 0,
-            (Some(score), Some(Scale::AsIs)) => score.raw(node),
-            (Some(score), Some(Scale::Highest { reverse })) => scaled(score.raw(node), self.highest, reverse),
-            (Some(_), None) => self.scores.get(row).copied().unwrap_or(0),
-        };
-        PluginScore {
-            name: self.plugin.name(),
-            weight: self.weight,
-            score: points,
-            skipped: score.is_none_or(Score::skips),
-            components: score.map(|s| s.components(node)).unwrap_or_default(),
-        }
     }
 }

@@ -1,12 +1,14 @@
 //! What the plugins make of every node for one pod: a verdict and a sum of points each. What only the node can change is kept, for the
 //! next pod of the same template. Leaves out who notices that a node changed: `templates` says so with `touch` and `forget`.
 
-use super::part::{Part, signature};
-use crate::framework::{Fact, Refusal, RefusalCode, Scale, scaled};
+use super::columns::{Column, Columns};
+use super::part::{Explained, Part, signature};
+use crate::framework::{Fact, Filter, Refusal, RefusalCode, Scale, scaled};
 use crate::preemption::Against;
 use aisched_model::node::NodeInfo;
 use alloc::borrow::Cow;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// Rows over all nodes, by their position in the snapshot.
@@ -27,6 +29,8 @@ pub(crate) struct Rows {
     base: Vec<i64>,
     /// Raw scores of the plugins that scale by the highest, in their order; none for a plugin that has only given 0.
     raw: Vec<Vec<i64>>,
+    /// What was said of nodes that decisions reported on; few of them.
+    explained: Explained,
     /// Nodes looked at in the latest decision.
     #[cfg(test)]
     n_judged: usize,
@@ -53,6 +57,10 @@ const UNSEEN: u32 = 1;
 const REFUSED: u32 = 2;
 /// Stands for points where there are none.
 pub(super) const OUT: i64 = i64::MIN;
+/// A verdict that is not known yet.
+const UNKNOWN: u32 = u32::MAX;
+/// Explanations kept: they are long.
+const MAX_EXPLAINED: usize = 256;
 /// More kinds of refusals than this are not kept for the next decision.
 const MAX_REASONS: usize = 256;
 
@@ -71,7 +79,7 @@ impl Rows {
     }
 
     /// Brings the kept part up to date, looking only at nodes that changed.
-    pub(super) fn refresh(&mut self, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) {
+    pub(super) fn refresh(&mut self, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>], columns: &mut Columns) {
         self.now = None;
         #[cfg(test)]
         {
@@ -81,7 +89,7 @@ impl Rows {
         if self.all_stale || self.signature != signature || self.kept.of.len() != nodes.len() || self.reasons.len() > MAX_REASONS {
             self.reasons.clear();
             self.open(nodes.len(), UNSEEN, signature, parts);
-            self.look(0..nodes.len(), parts, nodes);
+            self.look_at_all(parts, nodes, columns);
         } else {
             let stale = core::mem::take(&mut self.stale);
             self.look(stale.iter().map(|node| *node as usize), parts, nodes);
@@ -147,30 +155,60 @@ impl Rows {
         self.kept.fill(n_nodes, verdict);
         self.base.clear();
         self.base.resize(n_nodes, OUT);
+        self.explained.clear();
         self.raw.clear();
         self.raw.resize_with(parts.iter().filter(|p| matches!(p.keeps_scores, Some(Scale::Highest { .. }))).count(), Vec::new);
     }
 
     fn look(&mut self, at: impl Iterator<Item = usize>, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) {
-        let filters: Vec<_> =
-            parts.iter().enumerate().filter(|(_, p)| p.keeps_verdicts).filter_map(|(i, p)| Some((i, p, p.filter()?))).collect();
+        let filters = keeping(parts);
         for idx in at {
-            #[cfg(test)]
-            {
-                self.n_judged += 1;
-            }
             let refusal = filters.iter().find_map(|(position, part, filter)| Some((*position, part, filter.check(&nodes[idx])?)));
-            match refusal {
-                Some((position, part, refusal)) => {
-                    let code = self.code(position, part.plugin.name(), refusal);
-                    self.kept.set(idx, code);
-                    self.base[idx] = OUT;
-                }
-                None => {
-                    self.kept.set(idx, FEASIBLE);
-                    self.sum_up(idx, parts, nodes);
+            let verdict = refusal.map_or(FEASIBLE, |(position, part, refusal)| self.code(position, part.plugin.name(), refusal));
+            self.enter(idx, verdict, parts, nodes);
+        }
+    }
+
+    /// Looks at every node, asking a plugin that goes by a trait only once for each of its values.
+    fn look_at_all(&mut self, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>], columns: &mut Columns) {
+        columns.make_room();
+        let filters = keeping(parts);
+        let at: Vec<Option<usize>> = filters.iter().map(|(_, _, f)| f.goes_by().map(|asked| columns.find(asked, nodes))).collect();
+        let of_column = |at: &Option<usize>| at.and_then(|at| columns.get(at)).map(|column| (column, vec![UNKNOWN; column.samples.len()]));
+        let mut known: Vec<Option<(&Column, Vec<u32>)>> = at.iter().map(of_column).collect();
+        for (idx, node) in nodes.iter().enumerate() {
+            let mut verdict = FEASIBLE;
+            for ((position, part, filter), known) in filters.iter().zip(&mut known) {
+                let mut ask = |node: &NodeInfo| filter.check(node).map_or(FEASIBLE, |r| self.code(*position, part.plugin.name(), r));
+                verdict = match known {
+                    None => ask(node),
+                    Some((column, verdicts)) => {
+                        let value = column.values[idx] as usize;
+                        if verdicts[value] == UNKNOWN {
+                            verdicts[value] = ask(&column.samples[value]);
+                        }
+                        verdicts[value]
+                    }
+                };
+                if verdict != FEASIBLE {
+                    break;
                 }
             }
+            self.enter(idx, verdict, parts, nodes);
+        }
+    }
+
+    /// Notes the verdict on a node, and what its points are if it will do.
+    fn enter(&mut self, idx: usize, verdict: u32, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) {
+        #[cfg(test)]
+        {
+            self.n_judged += 1;
+        }
+        self.kept.set(idx, verdict);
+        self.explained.remove(&idx);
+        match verdict {
+            FEASIBLE => self.sum_up(idx, parts, nodes),
+            _ => self.base[idx] = OUT,
         }
     }
 
@@ -278,11 +316,28 @@ impl Rows {
         (totals, same)
     }
 
+    /// What was said of nodes; to be given back.
+    pub(super) fn take_explained(&mut self) -> Explained {
+        core::mem::take(&mut self.explained)
+    }
+
+    pub(super) fn keep_explained(&mut self, explained: Explained) {
+        if explained.len() <= MAX_EXPLAINED {
+            self.explained = explained;
+        }
+    }
+
     /// Nodes that plugins were asked about in the latest decision, those that are asked each time left out.
     #[cfg(test)]
     pub(crate) fn n_judged(&self) -> usize {
         self.n_judged
     }
+}
+
+/// The filters whose verdicts are kept, each with its place.
+fn keeping<'p>(parts: &'p [Part<'_>]) -> Vec<(usize, &'p Part<'p>, &'p dyn Filter)> {
+    let keeping = parts.iter().enumerate().filter(|(_, p)| p.keeps_verdicts);
+    keeping.filter_map(|(position, part)| Some((position, part, part.filter()?))).collect()
 }
 
 impl Verdicts {

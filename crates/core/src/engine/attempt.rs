@@ -74,7 +74,8 @@ impl Engine {
         let (outcome, workload) = self.attempt(waiting, |profile, attempt| match memory {
             // A pod that names its node is like no other.
             Some(templates) if attempt.pod.node.is_none() => {
-                decide_with(profile, attempt, choice, templates.rows(attempt, self.cache.journal()))
+                let (rows, columns) = templates.recall(attempt, self.cache.journal());
+                decide_with(profile, attempt, choice, rows, columns)
             }
             Some(_) | None => decide(profile, attempt, choice),
         })?;

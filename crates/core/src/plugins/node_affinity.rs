@@ -3,7 +3,7 @@
 
 use super::ai_storage::NOT_ALLOWED;
 use super::args::NodeAffinityArgs;
-use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal, Scale, Score};
+use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal, Scale, Score, Trait};
 use crate::policy_terms::requirement;
 use aisched_model::Str;
 use aisched_model::node::{Node, NodeInfo};
@@ -97,6 +97,17 @@ impl Required<'_> {
 impl Filter for Required<'_> {
     fn reads(&self) -> Reads {
         Reads::node()
+    }
+
+    fn goes_by(&self) -> Option<Trait<'_>> {
+        let terms = || self.added.into_iter().flatten().chain(self.spec.node_affinity.required.iter().flatten());
+        if terms().any(|term| !term.fields.is_empty()) {
+            return None;
+        }
+        let own = terms().flat_map(|term| &term.labels).chain(&self.constraints).map(|r| &r.key);
+        let mut keys = own.chain(self.spec.node_selector.iter().map(|(key, _)| key));
+        let first = keys.next()?;
+        keys.all(|key| key == first).then_some(Trait::Label(first))
     }
 
     fn reads_node_only(&self) -> bool {

@@ -57,13 +57,13 @@ fn improvement(usages: &[Usage]) -> i64 {
 /// 100 × (1 − standard deviation of the shares in use); 50 to 100.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "as kube-scheduler computes it")]
 fn balance(usages: &[Usage], used: impl Fn(&Usage) -> i64) -> i64 {
-    let shares: SmallVec<[f64; 4]> = usages.iter().map(|u| (used(u) as f64 / u.allocatable as f64).min(1.0)).collect();
-    let deviation = match shares.as_slice() {
+    let share = |u: &Usage| (used(u) as f64 / u.allocatable as f64).min(1.0);
+    let deviation = match usages {
         [] | [_] => 0.0,
-        [a, b] => libm::fabs((a - b) / 2.0),
+        [a, b] => libm::fabs((share(a) - share(b)) / 2.0),
         all => {
-            let mean = all.iter().sum::<f64>() / all.len() as f64;
-            let sum: f64 = all.iter().map(|share| (share - mean) * (share - mean)).sum();
+            let mean = all.iter().map(share).sum::<f64>() / all.len() as f64;
+            let sum: f64 = all.iter().map(|u| (share(u) - mean) * (share(u) - mean)).sum();
             libm::sqrt(sum / all.len() as f64)
         }
     };

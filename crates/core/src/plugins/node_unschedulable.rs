@@ -1,7 +1,7 @@
 //! Refuses cordoned nodes to pods that do not tolerate it.
 //! Does not look at taints in general: see `taint_toleration`.
 
-use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal};
+use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal, Trait};
 use aisched_model::node::{NodeInfo, Taint};
 use aisched_model::pod::{Pod, TaintEffect};
 
@@ -40,6 +40,10 @@ struct Cordoned;
 impl Filter for Cordoned {
     fn reads(&self) -> Reads {
         Reads::node()
+    }
+
+    fn goes_by(&self) -> Option<Trait<'_>> {
+        Some(Trait::Cordon)
     }
 
     fn reads_node_only(&self) -> bool {

@@ -2,7 +2,7 @@
 //! Leaves out cordoned nodes (`node_unschedulable`) and evicting pods that run already.
 
 use crate::features::Features;
-use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal, Scale, Score};
+use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal, Scale, Score, Trait};
 use aisched_model::node::{NodeInfo, Taint};
 use aisched_model::pod::{Pod, TaintEffect, Toleration};
 use alloc::format;
@@ -49,6 +49,10 @@ struct Hard<'a> {
 impl Filter for Hard<'_> {
     fn reads(&self) -> Reads {
         Reads::node()
+    }
+
+    fn goes_by(&self) -> Option<Trait<'_>> {
+        Some(Trait::Taints)
     }
 
     fn reads_node_only(&self) -> bool {

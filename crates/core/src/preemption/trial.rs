@@ -140,6 +140,7 @@ impl<'t, 'a> Trial<'t, 'a> {
         let node = &self.attempt.snapshot.nodes[self.idx].node;
         if let Some(world) = &mut self.world {
             count_claims(world, pod, &node.name, came);
+            world.count_terms(pod, &node.name, came);
         }
         for check in &mut self.checks {
             if let Check::Follower(_, follower) = check {

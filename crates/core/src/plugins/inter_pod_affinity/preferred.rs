@@ -32,7 +32,7 @@ impl<'a> Preferred<'a> {
             preferred.iter().map(move |(weight, term)| (i64::from(*weight) * sign, OwnTerm::of(term, snapshot)))
         };
         let own: Vec<_> = terms(&spec.pod_affinity.preferred, 1).chain(terms(&spec.pod_anti_affinity.preferred, -1)).collect();
-        if own.is_empty() && args.ignore_preferred_terms_of_existing_pods {
+        if own.is_empty() && (args.ignore_preferred_terms_of_existing_pods || snapshot.terms.is_empty()) {
             return None;
         }
         let namespace = namespace_labels(snapshot, attempt.pod);
@@ -43,14 +43,13 @@ impl<'a> Preferred<'a> {
     /// Walks every pod only when the incoming pod has preferences; else just the pods that have terms.
     fn count_domains(&self) -> Topologies {
         let mut points = Topologies::default();
-        for info in &self.snapshot.nodes {
-            let labels = &info.node.labels;
+        for info in self.snapshot.nodes_with_terms() {
             for pod in &info.affinity_pods {
-                self.count_existing(pod, labels, &mut points);
+                self.count_existing(pod, &info.node.labels, &mut points);
             }
-            if self.own.is_empty() {
-                continue;
-            }
+        }
+        for info in self.snapshot.nodes.iter().filter(|_| !self.own.is_empty()) {
+            let labels = &info.node.labels;
             for placed in &info.pods {
                 for (weight, term) in self.own.iter().filter(|(_, t)| t.matches(&placed.pod)) {
                     points.add(term.key, labels, *weight);

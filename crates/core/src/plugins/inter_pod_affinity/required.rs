@@ -58,10 +58,12 @@ impl<'a> Required<'a> {
     /// Walks every pod only when the incoming pod has terms; else just the pods that have anti-affinity.
     fn count_domains(&mut self, attempt: &Attempt<'_>) {
         let all = !self.near.is_empty() || !self.apart.is_empty();
-        for info in &attempt.snapshot.nodes {
-            let labels = &info.node.labels;
-            info.anti_affinity_pods.iter().for_each(|pod| self.count_shunning(pod, labels, Topologies::add));
-            if all {
+        for info in attempt.snapshot.nodes_with_terms() {
+            info.anti_affinity_pods.iter().for_each(|pod| self.count_shunning(pod, &info.node.labels, Topologies::add));
+        }
+        if all {
+            for info in &attempt.snapshot.nodes {
+                let labels = &info.node.labels;
                 info.pods.iter().for_each(|placed| self.count_own(&placed.pod, labels, Topologies::add));
             }
         }

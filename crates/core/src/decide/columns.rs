@@ -1,0 +1,131 @@
+//! Nodes by what they have in common: for each trait that filters go by, one number per node. Nodes of one number are judged once.
+//! Leaves out what is judged: see `rows`.
+
+use crate::framework::Trait;
+use crate::journal::Journal;
+use aisched_model::Str;
+use aisched_model::node::{Node, NodeInfo};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+/// Traits that are kept; beyond that all are made anew.
+const KEPT: usize = 32;
+
+/// The columns that were asked for lately.
+#[derive(Default)]
+pub(crate) struct Columns {
+    known: Vec<Column>,
+    /// Up to where in the journal they know of changes.
+    seen: u64,
+}
+
+/// One trait of every node.
+pub(super) struct Column {
+    of: Key,
+    /// By position of the node: which of the values it has.
+    pub(super) values: Vec<u32>,
+    /// An empty node for every value that occurred.
+    pub(super) samples: Vec<NodeInfo>,
+    /// Values of a label; looked up only, so that their order does not matter.
+    labels: HashMap<Option<Str>, u32, FixedState>,
+}
+
+/// A trait to be kept.
+#[derive(PartialEq)]
+enum Key {
+    Cordon,
+    Taints,
+    Label(Str),
+}
+
+impl Key {
+    fn is(&self, asked: Trait<'_>) -> bool {
+        match (self, asked) {
+            (Self::Cordon, Trait::Cordon) | (Self::Taints, Trait::Taints) => true,
+            (Self::Label(own), Trait::Label(key)) => own == key,
+            (Self::Cordon | Self::Taints | Self::Label(_), _) => false,
+        }
+    }
+}
+
+impl Columns {
+    /// Takes in what happened to the nodes.
+    pub(crate) fn follow(&mut self, journal: &Journal, nodes: &[Arc<NodeInfo>]) {
+        match journal.since(self.seen) {
+            None => self.known.clear(),
+            Some(changed) => {
+                for idx in changed {
+                    let Some(info) = nodes.get(idx as usize) else { continue };
+                    for column in &mut self.known {
+                        let value = column.value(&info.node);
+                        if let Some(slot) = column.values.get_mut(idx as usize) {
+                            *slot = value;
+                        }
+                    }
+                }
+            }
+        }
+        self.seen = journal.now();
+    }
+
+    /// Makes the column of a trait if it is not there; gives its position.
+    pub(super) fn find(&mut self, asked: Trait<'_>, nodes: &[Arc<NodeInfo>]) -> usize {
+        if let Some(at) = self.known.iter().position(|column| column.of.is(asked) && column.values.len() == nodes.len()) {
+            return at;
+        }
+        let of = match asked {
+            Trait::Cordon => Key::Cordon,
+            Trait::Taints => Key::Taints,
+            Trait::Label(key) => Key::Label(key.clone()),
+        };
+        let mut column = Column { of, values: Vec::with_capacity(nodes.len()), samples: Vec::new(), labels: HashMap::default() };
+        for info in nodes {
+            let value = column.value(&info.node);
+            column.values.push(value);
+        }
+        self.known.push(column);
+        self.known.len() - 1
+    }
+
+    /// Forgets the columns when there are too many, before any is asked for.
+    pub(super) fn make_room(&mut self) {
+        if self.known.len() > KEPT {
+            self.known.clear();
+        }
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<&Column> {
+        self.known.get(at)
+    }
+}
+
+impl Column {
+    /// The number of a node's value.
+    fn value(&mut self, node: &Arc<Node>) -> u32 {
+        let next = u32::try_from(self.samples.len()).unwrap_or(u32::MAX);
+        let found = match &self.of {
+            Key::Cordon => self.position(|sample| sample.unschedulable == node.unschedulable),
+            Key::Taints => self.position(|sample| sample.taints == node.taints),
+            Key::Label(key) => {
+                let value = node.labels.get(key);
+                match self.labels.get(&value.cloned()) {
+                    Some(known) => Some(*known),
+                    None => {
+                        self.labels.insert(value.cloned(), next);
+                        None
+                    }
+                }
+            }
+        };
+        found.unwrap_or_else(|| {
+            self.samples.push(NodeInfo::new(node.clone()));
+            next
+        })
+    }
+
+    fn position(&self, same: impl Fn(&Node) -> bool) -> Option<u32> {
+        self.samples.iter().position(|sample| same(&sample.node)).and_then(|at| u32::try_from(at).ok())
+    }
+}
