@@ -1,7 +1,7 @@
 //! Keeps the snapshot up to date: nodes, the pods on them (assumed ones included), claims, volumes, classes.
 //! Knows neither queue nor time; whatever changed is returned as values, so that the engine can wake pods.
 
-use crate::journal::Journal;
+use crate::journal::{Journal, What};
 use crate::promises::Promises;
 use aisched_model::Str;
 use aisched_model::node::{Node, NodeInfo, PlacedPod};
@@ -81,7 +81,8 @@ impl Cache {
                 let info = Arc::make_mut(&mut nodes[i]);
                 let old = core::mem::replace(&mut info.node, node);
                 if old != info.node {
-                    self.journal.touched(i);
+                    let regrouped = old.labels != info.node.labels || old.taints != info.node.taints;
+                    self.journal.note(i, What::Object { regrouped });
                 }
                 self.count_images(&old, false);
                 NodeChange::Changed(old)
@@ -190,7 +191,7 @@ impl Cache {
         let placed = PlacedPod { pod, io };
         match self.snapshot.node_idx(&node) {
             Some(i) => {
-                self.journal.touched(i);
+                self.journal.note(i, What::Came(placed.pod.clone()));
                 Arc::make_mut(&mut self.snapshot.nodes[i]).add(placed);
             }
             None => self.homeless.entry(node).or_default().add(placed),
@@ -201,8 +202,11 @@ impl Cache {
         let home = self.homes.remove(uid)?;
         let placed = match self.snapshot.node_idx(&home.node) {
             Some(i) => {
-                self.journal.touched(i);
-                Arc::make_mut(&mut self.snapshot.nodes[i]).remove(uid)
+                let placed = Arc::make_mut(&mut self.snapshot.nodes[i]).remove(uid);
+                if let Some(placed) = &placed {
+                    self.journal.note(i, What::Left(placed.pod.clone()));
+                }
+                placed
             }
             None => self.remove_homeless(&home.node, uid),
         }?;

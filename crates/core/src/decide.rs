@@ -63,14 +63,14 @@ pub fn decide(profile: &Profile, attempt: &Attempt<'_>, choice: Choice<'_>) -> O
 pub(crate) fn decide_with(profile: &Profile, attempt: &Attempt<'_>, choice: Choice<'_>, rows: &mut Rows, columns: &mut Columns) -> Outcome {
     let mut active = profile.active(attempt.config, attempt.policy);
     active.extend(choice.heard.told.map(|told| Active { plugin: told, weight: MILLI, points: Points::ALL }));
-    let (mut parts, pre_filter) = prepare(&active, attempt);
+    let (mut parts, pre_filter) = prepare(&active, attempt, &mut rows.tallies);
     let nodes = &attempt.snapshot.nodes;
     let mut spare = Rows::default();
     let rows = look_at_nodes(&parts, pre_filter.as_ref(), attempt, false, (rows, &mut spare), columns);
     let mut explained = rows.take_explained();
     let scored = score(&mut parts, nodes, rows);
     let luck = Luck::new(choice.salt, &attempt.pod.uid);
-    let ranking = rank(&scored.totals, nodes, luck, choice.report_nodes.max(1));
+    let ranking = rank(&scored.totals, |idx| columns.name(idx, nodes), luck, choice.report_nodes.max(1));
     let preemption = ranking.is_empty().then(|| post_filter(profile, &parts, attempt, pre_filter.as_ref(), rows, choice));
     let refusals = histogram(rows);
     let message = preemption.as_ref().map(|p| message(nodes.len(), pre_filter.as_ref(), &refusals, &p.tail));
@@ -103,7 +103,7 @@ pub(crate) fn decide_with(profile: &Profile, attempt: &Attempt<'_>, choice: Choi
 #[must_use]
 pub fn feasible(profile: &Profile, attempt: &Attempt<'_>, all: bool) -> Vec<Str> {
     let active = profile.active(attempt.config, attempt.policy);
-    let (parts, refusal) = prepare(&active, attempt);
+    let (parts, refusal) = prepare(&active, attempt, &mut Vec::new());
     let (mut rows, mut spare) = (Rows::default(), Rows::default());
     let rows = look_at_nodes(&parts, refusal.as_ref(), attempt, all, (&mut rows, &mut spare), &mut Columns::default());
     rows.feasible().map(|i| attempt.snapshot.nodes[i].node.name.clone()).collect()

@@ -14,7 +14,9 @@ use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapaci
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use smallvec::{SmallVec, smallvec};
 
 /// Highest score of a plugin for a node.
@@ -54,8 +56,31 @@ pub trait Plugin: Send + Sync {
     /// Looks at the pod once, before any node.
     fn prepare<'a>(&'a self, attempt: &Attempt<'a>) -> Prepared<'a>;
 
+    /// As `prepare`, with what was counted for the latest pod of the same template and kept in step with pods that came and left. Leaves
+    /// there what is to be kept for the next.
+    fn prepare_kept<'a>(&'a self, attempt: &Attempt<'a>, kept: &mut Kept) -> Prepared<'a> {
+        let _ = kept;
+        self.prepare(attempt)
+    }
+
     /// Whether `event` could let a pod that this plugin refused be placed (kube-scheduler's queueing hint).
     fn helps(&self, pod: &Pod, event: &ClusterEvent<'_>) -> bool;
+}
+
+/// What a plugin has counted over all pods for one template. It is dropped when labels or taints of any node change, and when nodes come
+/// or go; what else it depends on, the plugin has to compare.
+pub trait Tally: Any + Send + Sync {
+    /// A pod came to a node (`came`) or left it.
+    fn pod_moved(&mut self, pod: &Pod, node: &Node, came: bool);
+}
+
+/// A tally, if there is one.
+pub type Kept = Option<Arc<dyn Tally>>;
+
+/// The tally, if it is of this kind.
+pub(crate) fn recalled<T: Tally>(kept: &Kept) -> Option<Arc<T>> {
+    let any: Arc<dyn Any + Send + Sync> = kept.clone()?;
+    any.downcast().ok()
 }
 
 /// What a plugin has to say about one pod. The default is nothing: it neither filters nor scores.

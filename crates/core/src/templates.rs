@@ -47,7 +47,7 @@ impl Templates {
         let at = self.known.iter().position(|t| t.hash == hash && t.is_of(attempt)).unwrap_or_else(|| self.learn(hash, attempt));
         let template = &mut self.known[at];
         match journal.since(template.seen) {
-            Some(changed) => changed.for_each(|node| template.rows.touch(node)),
+            Some(changes) => changes.for_each(|change| template.rows.follow(change, &attempt.snapshot.nodes)),
             None => template.rows.forget(),
         }
         template.seen = journal.now();

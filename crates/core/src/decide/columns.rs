@@ -2,9 +2,10 @@
 //! Leaves out what is judged: see `rows`.
 
 use crate::framework::Trait;
-use crate::journal::Journal;
+use crate::journal::{Journal, What};
 use aisched_model::Str;
 use aisched_model::node::{Node, NodeInfo};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use foldhash::fast::FixedState;
@@ -19,6 +20,9 @@ pub(crate) struct Columns {
     known: Vec<Column>,
     /// Up to where in the journal they know of changes.
     seen: u64,
+    /// The names of all nodes, one after the other, and where each ends: hashing thousands of them must not wait for memory.
+    names: String,
+    ends: Vec<usize>,
 }
 
 /// One trait of every node.
@@ -54,9 +58,12 @@ impl Columns {
     /// Takes in what happened to the nodes.
     pub(crate) fn follow(&mut self, journal: &Journal, nodes: &[Arc<NodeInfo>]) {
         match journal.since(self.seen) {
-            None => self.known.clear(),
+            None => {
+                self.known.clear();
+                self.list_names(nodes);
+            }
             Some(changed) => {
-                for idx in changed {
+                for idx in changed.filter(|c| matches!(c.what, What::Object { .. })).map(|c| c.node) {
                     let Some(info) = nodes.get(idx as usize) else { continue };
                     for column in &mut self.known {
                         let value = column.value(&info.node);
@@ -68,6 +75,22 @@ impl Columns {
             }
         }
         self.seen = journal.now();
+    }
+
+    fn list_names(&mut self, nodes: &[Arc<NodeInfo>]) {
+        self.names.clear();
+        self.ends.clear();
+        for info in nodes {
+            self.names.push_str(&info.node.name);
+            self.ends.push(self.names.len());
+        }
+    }
+
+    /// The name of a node.
+    pub(super) fn name<'c>(&'c self, idx: usize, nodes: &'c [Arc<NodeInfo>]) -> &'c str {
+        let start = idx.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
+        let listed = start.zip(self.ends.get(idx)).and_then(|(start, end)| self.names.get(start..*end));
+        listed.unwrap_or_else(|| &nodes[idx].node.name)
     }
 
     /// Makes the column of a trait if it is not there; gives its position.

@@ -2,7 +2,7 @@
 //! Leaves out nodes: see `rows`.
 
 use crate::decision::{Components, PluginScore};
-use crate::framework::{Attempt, Fact, Filter, Plugin, Prepared, Reads, Refusal, RefusalCode, Scale, Score, scaled};
+use crate::framework::{Attempt, Fact, Filter, Plugin, Prepared, Reads, Refusal, RefusalCode, Scale, Score, Tally, scaled};
 use crate::preemption::{Against, Judge};
 use crate::profile::{Active, Points};
 use aisched_model::Str;
@@ -10,6 +10,7 @@ use aisched_model::node::NodeInfo;
 use aisched_model::volume::VolumePlan;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// A plugin's prepared part.
@@ -33,11 +34,19 @@ pub(super) struct Part<'a> {
 
 /// Lets every active plugin look at the pod. A plugin that refuses it for good ends the round; one that refuses it in a way that
 /// preemption could change does not, as in kube-scheduler.
-pub(super) fn prepare<'a>(active: &[Active<'a>], attempt: &Attempt<'a>) -> (Vec<Part<'a>>, Option<Against>) {
+/// Tallies are kept for the next pod of the template.
+pub(super) fn prepare<'a>(
+    active: &[Active<'a>],
+    attempt: &Attempt<'a>,
+    tallies: &mut Vec<(&'static str, Arc<dyn Tally>)>,
+) -> (Vec<Part<'a>>, Option<Against>) {
     let mut parts = Vec::with_capacity(active.len());
     let mut against: Option<Against> = None;
     for Active { plugin, weight, points } in active {
-        let mut prepared = points.of(plugin.prepare(attempt));
+        let at = tallies.iter().position(|(name, _)| *name == plugin.name());
+        let mut kept = at.map(|at| tallies.swap_remove(at).1);
+        let mut prepared = points.of(plugin.prepare_kept(attempt, &mut kept));
+        tallies.extend(kept.map(|tally| (plugin.name(), tally)));
         let refusal = prepared.refusal.take();
         parts.push(Part::of(*plugin, *weight, *points, prepared, refusal.is_some()));
         if let Some(refusal) = refusal {

@@ -2,9 +2,7 @@
 //! Leaves out where the points come from.
 
 use super::rows::OUT;
-use aisched_model::node::NodeInfo;
 use alloc::collections::BinaryHeap;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
@@ -12,22 +10,23 @@ use core::cmp::Reverse;
 pub(super) struct Rank {
     pub(super) node_idx: usize,
     pub(super) total: i64,
-    luck: u64,
 }
 
 /// The best `keep` nodes by their totals, best first: highest total, then seeded hash, then name, which is the order of nodes.
-pub(super) fn rank(totals: &[i64], nodes: &[Arc<NodeInfo>], luck: Luck, keep: usize) -> Vec<Rank> {
+pub(super) fn rank<'n>(totals: &[i64], name: impl Fn(usize) -> &'n str, luck: Luck, keep: usize) -> Vec<Rank> {
     let least = least_kept(totals, keep);
-    let good = totals.iter().enumerate().filter(|(_, total)| **total >= least);
-    let placed = |(node_idx, total): (usize, &i64)| Rank { node_idx, total: *total, luck: luck.of(&nodes[node_idx].node.name) };
-    let mut ranking: Vec<Rank> = good.map(placed).collect();
-    let order = |rank: &Rank| (Reverse(rank.total), rank.luck, rank.node_idx);
-    if keep < ranking.len() {
-        ranking.select_nth_unstable_by_key(keep, order);
-        ranking.truncate(keep);
+    let mut best = BinaryHeap::new(); // the worst on top
+    for (node_idx, total) in totals.iter().enumerate().filter(|(_, total)| **total >= least) {
+        let place = (Reverse(*total), luck.of(name(node_idx)), node_idx);
+        if best.len() < keep {
+            best.push(place);
+        } else if let Some(mut worst) = best.peek_mut()
+            && place < *worst
+        {
+            *worst = place;
+        }
     }
-    ranking.sort_unstable_by_key(order);
-    ranking
+    best.into_sorted_vec().into_iter().map(|(Reverse(total), _, node_idx)| Rank { node_idx, total }).collect()
 }
 
 /// The lowest total among the best `keep`: hashes are needed only of nodes that have as much.

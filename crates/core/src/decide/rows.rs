@@ -3,7 +3,8 @@
 
 use super::columns::{Column, Columns};
 use super::part::{Explained, Part, signature};
-use crate::framework::{Fact, Filter, Refusal, RefusalCode, Scale, scaled};
+use crate::framework::{Fact, Filter, Refusal, RefusalCode, Scale, Tally, scaled};
+use crate::journal::{Change, What};
 use crate::preemption::Against;
 use aisched_model::node::NodeInfo;
 use alloc::borrow::Cow;
@@ -29,6 +30,8 @@ pub(crate) struct Rows {
     base: Vec<i64>,
     /// Raw scores of the plugins that scale by the highest, in their order; none for a plugin that has only given 0.
     raw: Vec<Vec<i64>>,
+    /// What plugins count over all pods, by plugin.
+    pub(super) tallies: Vec<(&'static str, Arc<dyn Tally>)>,
     /// What was said of nodes that decisions reported on; few of them.
     explained: Explained,
     /// Nodes looked at in the latest decision.
@@ -65,17 +68,36 @@ const MAX_EXPLAINED: usize = 256;
 const MAX_REASONS: usize = 256;
 
 impl Rows {
-    /// The node at this position changed.
-    pub(crate) fn touch(&mut self, node: u32) {
-        if self.stale.last() != Some(&node) {
-            self.stale.push(node);
+    /// Takes in a change of a node.
+    pub(crate) fn follow(&mut self, change: &Change, nodes: &[Arc<NodeInfo>]) {
+        if self.stale.last() != Some(&change.node) {
+            self.stale.push(change.node);
         }
         self.all_stale |= self.stale.len() > self.kept.of.len() / 2;
+        let (pod, came) = match &change.what {
+            What::Object { regrouped } => {
+                if *regrouped {
+                    self.tallies.clear();
+                }
+                return;
+            }
+            What::Came(pod) => (pod, true),
+            What::Left(pod) => (pod, false),
+        };
+        let Some(info) = nodes.get(change.node as usize) else { return self.tallies.clear() };
+        self.tallies.retain_mut(|(_, tally)| match Arc::get_mut(tally) {
+            Some(tally) => {
+                tally.pod_moved(pod, &info.node, came);
+                true
+            }
+            None => false, // someone still looks at it
+        });
     }
 
     /// Any node may have changed.
     pub(crate) fn forget(&mut self) {
         self.all_stale = true;
+        self.tallies.clear();
     }
 
     /// Brings the kept part up to date, looking only at nodes that changed.

@@ -42,14 +42,9 @@ impl Domains {
     pub(super) fn numbers(&self) -> impl Iterator<Item = i64> {
         self.0.values().copied()
     }
-
-    /// The lowest number of any domain; `None` without domains.
-    pub(super) fn min(&self) -> Option<i64> {
-        self.0.values().copied().min()
-    }
 }
 
-/// Numbers by label key and value. Keys are few: the topology keys of a handful of terms.
+/// Numbers by label key and value. Keys are few, the topology keys of a handful of terms, and sorted, whatever came first.
 #[derive(Clone, Default)]
 pub(super) struct Topologies(Vec<(Str, Domains)>);
 
@@ -57,9 +52,9 @@ impl Topologies {
     /// Adds `n` to the domain that a node with these labels belongs to under `key`; nothing where the node lacks the key.
     pub(super) fn add(&mut self, key: &Str, node: &Labels, n: i64) {
         let Some(value) = node.get(key) else { return };
-        let at = self.0.iter().position(|(k, _)| k == key).unwrap_or_else(|| {
-            self.0.push((key.clone(), Domains::default()));
-            self.0.len() - 1
+        let at = self.0.binary_search_by(|(k, _)| k.cmp(key)).unwrap_or_else(|at| {
+            self.0.insert(at, (key.clone(), Domains::default()));
+            at
         });
         self.0[at].1.add(value, n);
     }
@@ -104,12 +99,12 @@ mod tests {
     #[test]
     fn domain_without_pods_counts_as_one() {
         let mut zones = Domains::default();
-        assert_eq!((zones.len(), zones.min()), (0, None));
+        assert_eq!((zones.len(), zones.numbers().min()), (0, None));
         zones.add(&"a".into(), 3);
         zones.add(&"b".into(), 0);
         zones.add(&"a".into(), 2);
         assert_eq!((zones.get("a"), zones.get("b"), zones.get("c")), (Some(5), Some(0), None));
-        assert_eq!((zones.len(), zones.min()), (2, Some(0)));
+        assert_eq!((zones.len(), zones.numbers().min()), (2, Some(0)));
     }
 
     #[test]

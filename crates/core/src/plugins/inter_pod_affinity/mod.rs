@@ -10,9 +10,14 @@ mod tests;
 mod tests_random;
 
 use super::args::InterPodAffinityArgs;
-use crate::framework::{Attempt, ClusterEvent, Plugin, Prepared};
-use aisched_model::node::Node;
+use crate::framework::{Attempt, ClusterEvent, Filter, Follower, Kept, MAX_SCORE, Plugin, Prepared, Refusal, Score, Tally, recalled};
+use aisched_model::node::{Node, NodeInfo};
 use aisched_model::pod::{Pod, PodAffinityTerm};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use preferred::Preferred;
+use required::Required;
 use terms::{may_match, must_match};
 
 /// kube-scheduler's plugin of the same name.
@@ -28,12 +33,25 @@ impl Plugin for InterPodAffinity {
     }
 
     fn prepare<'a>(&'a self, attempt: &Attempt<'a>) -> Prepared<'a> {
-        let filter = required::Required::count(attempt);
-        let prepared = filter.map(Prepared::filter).unwrap_or_default();
-        match preferred::Preferred::new(&self.args, attempt) {
-            Some(score) => prepared.and_score(score),
-            None => prepared,
+        self.prepare_kept(attempt, &mut None)
+    }
+
+    fn prepare_kept<'a>(&'a self, attempt: &Attempt<'a>, kept: &mut Kept) -> Prepared<'a> {
+        let mut asked = Counted { required: Required::of(attempt), preferred: Preferred::of(&self.args, attempt) };
+        let counted = recalled::<Counted>(kept).filter(|known| known.counts_alike(&asked)).unwrap_or_else(|| {
+            asked.required.count(attempt.snapshot);
+            asked.preferred.count(attempt.snapshot);
+            Arc::new(asked)
+        });
+        *kept = Some(counted.clone());
+        let mut prepared = Prepared::default();
+        if counted.required.is_touched() {
+            prepared = Prepared::filter(Rules(counted.clone()));
         }
+        if counted.preferred.may_apply(&self.args, attempt.snapshot) {
+            prepared = prepared.and_score(Wishes { counted, compared: false });
+        }
+        prepared
     }
 
     fn helps(&self, pod: &Pod, event: &ClusterEvent<'_>) -> bool {
@@ -50,6 +68,74 @@ impl Plugin for InterPodAffinity {
             ClusterEvent::NodeChanged { old, new } => near.iter().any(|t| joins(t, old, new)) || apart.iter().any(|t| leaves(t, old, new)),
             ClusterEvent::Namespace => near.iter().chain(apart).any(|t| t.namespace_selector.as_ref().is_some_and(|s| !s.0.is_empty())),
             _ => false,
+        }
+    }
+}
+
+/// What terms make of the pods that are there.
+struct Counted {
+    required: Required,
+    preferred: Preferred,
+}
+
+impl Counted {
+    fn counts_alike(&self, other: &Self) -> bool {
+        self.required.counts_alike(&other.required) && self.preferred.counts_alike(&other.preferred)
+    }
+}
+
+impl Tally for Counted {
+    fn pod_moved(&mut self, pod: &Pod, node: &Node, came: bool) {
+        self.required.pod_moved(pod, node, came);
+        self.preferred.pod_moved(pod, node, came);
+    }
+}
+
+/// Refuses nodes by required terms.
+struct Rules(Arc<Counted>);
+
+impl Filter for Rules {
+    fn check(&self, node: &NodeInfo) -> Option<Refusal> {
+        self.0.required.check(node)
+    }
+
+    fn follower(&self) -> Option<Box<dyn Follower + '_>> {
+        self.0.required.follower()
+    }
+
+    fn detail(&self, node: &NodeInfo) -> Option<String> {
+        self.0.required.detail(node)
+    }
+}
+
+/// Scores nodes by preferred terms.
+struct Wishes {
+    counted: Arc<Counted>,
+    /// Whether there is more than one node to choose from: a node alone scores 0 whatever its points.
+    compared: bool,
+}
+
+impl Score for Wishes {
+    fn observe(&mut self, feasible: &[&NodeInfo]) {
+        self.compared = feasible.len() > 1;
+    }
+
+    fn skips(&self) -> bool {
+        self.compared && self.counted.preferred.is_empty()
+    }
+
+    fn raw(&self, node: &NodeInfo) -> i64 {
+        if self.compared { self.counted.preferred.points(&node.node.labels) } else { 0 }
+    }
+
+    /// Stretches lowest to highest over 0 to 100: −10, 5, 20 become 0, 50, 100; all equal become 0.
+    /// Divided before multiplied, in floating point and cut off, as kube-scheduler does: 29 of 100 becomes 28.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "points are far below 2^53")]
+    fn normalize(&self, scores: &mut [i64]) {
+        let (min, max) = (scores.iter().copied().min().unwrap_or(0), scores.iter().copied().max().unwrap_or(0));
+        for score in scores {
+            let share = if max > min { (*score - min) as f64 / (max - min) as f64 } else { 0.0 };
+            *score = (MAX_SCORE as f64 * share) as i64;
         }
     }
 }

@@ -8,6 +8,7 @@ use aisched_model::Str;
 use aisched_model::labels::Labels;
 use aisched_model::node::{Node, NodeInfo};
 use aisched_model::pod::Pod;
+use aisched_model::snapshot::Snapshot;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -19,12 +20,12 @@ const OTHERS_NOT_APART: &str = "node(s) didn't satisfy existing pods anti-affini
 
 /// What required terms, in both directions, make of every domain.
 #[derive(Clone)]
-pub(super) struct Required<'a> {
-    pod: &'a Pod,
+pub(super) struct Required {
+    pod: Pod,
     /// Labels of the pod's namespace.
     namespace: Labels,
-    near: Vec<OwnTerm<'a>>,
-    apart: Vec<OwnTerm<'a>>,
+    near: Vec<OwnTerm>,
+    apart: Vec<OwnTerm>,
     counts: Counts,
     /// Whether the pod itself is what it wants to be near to.
     wants_itself: bool,
@@ -41,38 +42,45 @@ struct Counts {
     shunning: Topologies,
 }
 
-impl<'a> Required<'a> {
-    /// Counts the pods that are there; `None` when no term, in neither direction, touches the pod.
-    pub(super) fn count(attempt: &Attempt<'a>) -> Option<Self> {
+impl Required {
+    /// The pod's terms; nothing is counted yet.
+    pub(super) fn of(attempt: &Attempt<'_>) -> Self {
         let (pod, spec) = (attempt.pod, &attempt.pod.spec);
         let near = OwnTerm::all(&spec.pod_affinity.required, attempt.snapshot);
         let apart = OwnTerm::all(&spec.pod_anti_affinity.required, attempt.snapshot);
         let wants_itself = near.iter().all(|t| t.matches(pod));
         let namespace = namespace_labels(attempt.snapshot, pod);
-        let mut required = Self { pod, namespace, near, apart, counts: Counts::default(), wants_itself };
-        required.count_domains(attempt);
-        let touched = !required.near.is_empty() || !required.apart.is_empty() || !required.counts.shunning.is_empty();
-        touched.then_some(required)
+        Self { pod: pod.clone(), namespace, near, apart, counts: Counts::default(), wants_itself }
     }
 
-    /// Walks every pod only when the incoming pod has terms; else just the pods that have anti-affinity.
-    fn count_domains(&mut self, attempt: &Attempt<'_>) {
-        let all = !self.near.is_empty() || !self.apart.is_empty();
-        for info in attempt.snapshot.nodes_with_terms() {
+    /// Whether the same pods count for both.
+    pub(super) fn counts_alike(&self, other: &Self) -> bool {
+        self.namespace == other.namespace && self.near == other.near && self.apart == other.apart
+    }
+
+    /// Whether any term, in either direction, touches the pod.
+    pub(super) fn is_touched(&self) -> bool {
+        !self.near.is_empty() || !self.apart.is_empty() || !self.counts.shunning.is_empty()
+    }
+
+    /// Counts the pods that are there: walks every pod only when the incoming pod has terms, else just those that have anti-affinity.
+    pub(super) fn count(&mut self, snapshot: &Snapshot) {
+        for info in snapshot.nodes_with_terms() {
             info.anti_affinity_pods.iter().for_each(|pod| self.count_shunning(pod, &info.node.labels, Topologies::add));
         }
-        if all {
-            for info in &attempt.snapshot.nodes {
-                let labels = &info.node.labels;
-                info.pods.iter().for_each(|placed| self.count_own(&placed.pod, labels, Topologies::add));
-            }
+        if self.near.is_empty() && self.apart.is_empty() {
+            return;
+        }
+        for info in &snapshot.nodes {
+            let labels = &info.node.labels;
+            info.pods.iter().for_each(|placed| self.count_own(&placed.pod, labels, Topologies::add));
         }
     }
 
     /// Counts a placed pod's terms that are about the incoming pod.
     fn count_shunning(&mut self, pod: &Pod, node: &Labels, change: Change) {
         for term in &pod.spec.pod_anti_affinity.required {
-            if matches_incoming(term, self.pod, &self.namespace) {
+            if matches_incoming(term, &self.pod, &self.namespace) {
                 change(&mut self.counts.shunning, &term.topology_key, node, 1);
             }
         }
@@ -81,10 +89,10 @@ impl<'a> Required<'a> {
     /// Counts the incoming pod's terms that are about a placed pod.
     fn count_own(&mut self, pod: &Pod, node: &Labels, change: Change) {
         if !self.near.is_empty() && self.near.iter().all(|t| t.matches(pod)) {
-            self.near.iter().for_each(|t| change(&mut self.counts.wanted, t.key, node, 1));
+            self.near.iter().for_each(|t| change(&mut self.counts.wanted, &t.key, node, 1));
         }
         for term in self.apart.iter().filter(|t| t.matches(pod)) {
-            change(&mut self.counts.shunned, term.key, node, 1);
+            change(&mut self.counts.shunned, &term.key, node, 1);
         }
     }
 
@@ -95,14 +103,14 @@ impl<'a> Required<'a> {
 
     fn is_near(&self, labels: &Labels) -> bool {
         // A pod that may be the first still needs a node with every term's label.
-        self.near.iter().all(|t| labels.contains_key(t.key) && (self.first() || self.counts.wanted.has(t.key, labels)))
+        self.near.iter().all(|t| labels.contains_key(&t.key) && (self.first() || self.counts.wanted.has(&t.key, labels)))
     }
 }
 
 /// `Topologies::add` or `Topologies::take`.
 type Change = fn(&mut Topologies, &Str, &Labels, i64);
 
-impl Follower for Required<'_> {
+impl Follower for Required {
     fn pod_moved(&mut self, pod: &Pod, node: &Node, came: bool) {
         let change = if came { Topologies::add } else { Topologies::take };
         self.count_shunning(pod, &node.labels, change);
@@ -110,7 +118,7 @@ impl Follower for Required<'_> {
     }
 }
 
-impl Filter for Required<'_> {
+impl Filter for Required {
     fn follower(&self) -> Option<Box<dyn Follower + '_>> {
         Some(Box::new(self.clone()))
     }
@@ -129,12 +137,12 @@ impl Filter for Required<'_> {
     fn detail(&self, node: &NodeInfo) -> Option<String> {
         let labels = &node.node.labels;
         let named = |key: &str| format!("{key}={}", labels.get(key).map_or("", |v| &**v));
-        if let Some(term) = self.near.iter().find(|t| !labels.contains_key(t.key)) {
+        if let Some(term) = self.near.iter().find(|t| !labels.contains_key(&t.key)) {
             return Some(format!("no label {}", term.key));
         }
         if !self.is_near(labels) {
-            let missing = self.near.iter().find(|t| !self.counts.wanted.has(t.key, labels))?;
-            return Some(format!("{}: no pod that matches every affinity term", named(missing.key)));
+            let missing = self.near.iter().find(|t| !self.counts.wanted.has(&t.key, labels))?;
+            return Some(format!("{}: no pod that matches every affinity term", named(&missing.key)));
         }
         if let Some((key, n)) = self.counts.shunned.at(labels).next() {
             return Some(format!("{}: {n} pods match an anti-affinity term", named(key)));

@@ -9,41 +9,41 @@ use aisched_model::snapshot::Snapshot;
 use alloc::vec::Vec;
 
 /// A term of the incoming pod, its namespaces looked up once for all pods that it is compared with.
-#[derive(Clone)]
-pub(super) struct OwnTerm<'a> {
+#[derive(Clone, PartialEq)]
+pub(super) struct OwnTerm {
     /// Label key whose values are the domains.
-    pub(super) key: &'a Str,
-    selector: Option<&'a LabelSelector>,
-    namespaces: Namespaces<'a>,
+    pub(super) key: Str,
+    selector: Option<LabelSelector>,
+    namespaces: Namespaces,
 }
 
-#[derive(Clone)]
-enum Namespaces<'a> {
+#[derive(Clone, PartialEq)]
+enum Namespaces {
     All,
     /// Sorted.
-    Of(Vec<&'a str>),
+    Of(Vec<Str>),
 }
 
-impl<'a> OwnTerm<'a> {
+impl OwnTerm {
     /// Looks up the term's namespaces; only those that exist can be selected by label.
-    pub(super) fn of(term: &'a PodAffinityTerm, snapshot: &'a Snapshot) -> Self {
-        let mut names: Vec<&'a str> = term.namespaces.iter().map(|n| &**n).collect();
+    pub(super) fn of(term: &PodAffinityTerm, snapshot: &Snapshot) -> Self {
+        let mut names = term.namespaces.clone();
         let namespaces = match &term.namespace_selector {
             Some(all) if all.0.is_empty() => Namespaces::All,
             selector => {
                 if let Some(selector) = selector {
-                    names.extend(snapshot.namespaces.iter().filter(|(_, labels)| selector.matches(labels)).map(|(n, _)| &**n));
+                    names.extend(snapshot.namespaces.iter().filter(|(_, labels)| selector.matches(labels)).map(|(n, _)| n.clone()));
                 }
                 names.sort_unstable();
                 names.dedup();
                 Namespaces::Of(names)
             }
         };
-        Self { key: &term.topology_key, selector: term.selector.as_ref(), namespaces }
+        Self { key: term.topology_key.clone(), selector: term.selector.clone(), namespaces }
     }
 
     /// All terms of a list.
-    pub(super) fn all(terms: &'a [PodAffinityTerm], snapshot: &'a Snapshot) -> Vec<Self> {
+    pub(super) fn all(terms: &[PodAffinityTerm], snapshot: &Snapshot) -> Vec<Self> {
         terms.iter().map(|t| Self::of(t, snapshot)).collect()
     }
 
@@ -51,9 +51,9 @@ impl<'a> OwnTerm<'a> {
     pub(super) fn matches(&self, pod: &Pod) -> bool {
         let in_namespace = match &self.namespaces {
             Namespaces::All => true,
-            Namespaces::Of(names) => names.binary_search(&&*pod.namespace).is_ok(),
+            Namespaces::Of(names) => names.binary_search(&pod.namespace).is_ok(),
         };
-        in_namespace && self.selector.is_some_and(|s| s.matches(&pod.spec.labels))
+        in_namespace && self.selector.as_ref().is_some_and(|s| s.matches(&pod.spec.labels))
     }
 }
 

@@ -1,5 +1,5 @@
 //! Hard constraints: a node is refused when one more pod there would make its domain stand out by more than `maxSkew`.
-//! Counts once per attempt; leaves out soft constraints.
+//! Leaves out soft constraints.
 
 use super::{Constraint, has_all_keys};
 use crate::framework::{Attempt, Filter, Follower, Refusal};
@@ -18,39 +18,42 @@ const SKEWED: &str = "node(s) didn't match pod topology spread constraints";
 
 /// The hard constraints of one pod with the counts that they compare.
 #[derive(Clone)]
-pub(super) struct Hard<'a> {
-    pod: &'a Pod,
-    parts: Vec<Part<'a>>,
+pub(super) struct Hard {
+    pod: Pod,
+    parts: Vec<Part>,
 }
 
 #[derive(Clone)]
-struct Part<'a> {
-    constraint: Constraint<'a>,
+struct Part {
+    constraint: Constraint<'static>,
     domains: Domains,
     /// The lowest count of any domain, 0 while there are fewer domains than `minDomains`.
     min: i64,
     /// 1 where the pod itself will count.
     own: i64,
-    /// How many domains have which count; kept only by a follower, whose lowest count changes time and again.
+    /// How many domains have which count.
     levels: BTreeMap<i64, usize>,
 }
 
-impl<'a> Hard<'a> {
+impl Hard {
     /// Counts the pods that are there.
-    pub(super) fn count(constraints: Vec<Constraint<'a>>, attempt: &Attempt<'a>) -> Self {
-        let counts = count_domains(&constraints, attempt);
-        let part = |(constraint, domains): (Constraint<'a>, Domains)| {
+    pub(super) fn count(constraints: &[Constraint<'_>], attempt: &Attempt<'_>) -> Self {
+        let counts = count_domains(constraints, attempt);
+        let part = |(constraint, domains): (&Constraint<'_>, Domains)| {
             let own = i64::from(constraint.matches(&attempt.pod.spec.labels));
-            Part { min: lowest(&constraint, &domains), constraint, domains, own, levels: BTreeMap::new() }
+            let mut levels = BTreeMap::new();
+            domains.numbers().for_each(|n| *levels.entry(n).or_default() += 1);
+            let enough = domains.len() >= constraint.min_domains;
+            let lowest = levels.first_key_value().map_or(i64::from(i32::MAX), |(lowest, _)| *lowest);
+            Part { min: if enough { lowest } else { 0 }, constraint: constraint.to_owned(), domains, own, levels }
         };
-        Self { pod: attempt.pod, parts: constraints.into_iter().zip(counts).map(part).collect() }
+        Self { pod: attempt.pod.clone(), parts: constraints.iter().zip(counts).map(part).collect() }
     }
-}
 
-/// The lowest count of any domain, 0 while there are too few.
-fn lowest(constraint: &Constraint<'_>, domains: &Domains) -> i64 {
-    let enough = domains.len() >= constraint.min_domains;
-    if enough { domains.min().unwrap_or(i64::from(i32::MAX)) } else { 0 }
+    /// Whether these are its constraints.
+    pub(super) fn is_of(&self, constraints: &[Constraint<'_>]) -> bool {
+        self.parts.iter().map(|part| &part.constraint).eq(constraints)
+    }
 }
 
 /// Matching pods per domain, for each constraint. Only nodes with the labels of all constraints belong to a domain of any, and
@@ -59,7 +62,7 @@ fn count_domains(constraints: &[Constraint<'_>], attempt: &Attempt<'_>) -> Vec<D
     let mut counts: Vec<Domains> = constraints.iter().map(|_| Domains::default()).collect();
     for info in attempt.snapshot.nodes.iter().filter(|info| has_all_keys(constraints, &info.node.labels)) {
         for (constraint, domains) in constraints.iter().zip(&mut counts) {
-            if let Some(value) = info.node.labels.get(constraint.key).filter(|_| constraint.includes(attempt.pod, &info.node)) {
+            if let Some(value) = info.node.labels.get(&constraint.key).filter(|_| constraint.includes(attempt.pod, &info.node)) {
                 domains.add(value, constraint.count(info, &attempt.pod.namespace));
             }
         }
@@ -67,7 +70,7 @@ fn count_domains(constraints: &[Constraint<'_>], attempt: &Attempt<'_>) -> Vec<D
     counts
 }
 
-impl Part<'_> {
+impl Part {
     /// Matching pods in a domain; none where no node of it counts.
     fn matching(&self, domain: &str) -> i64 {
         self.domains.get(domain).unwrap_or(0)
@@ -80,16 +83,16 @@ impl Part<'_> {
     }
 }
 
-impl Follower for Hard<'_> {
+impl Follower for Hard {
     fn pod_moved(&mut self, pod: &Pod, node: &Node, came: bool) {
-        if !self.parts.iter().all(|p| node.labels.contains_key(p.constraint.key)) {
+        if !self.parts.iter().all(|p| node.labels.contains_key(&p.constraint.key)) {
             return;
         }
         for Part { constraint, domains, min, levels, .. } in &mut self.parts {
-            if !constraint.counts(pod, &self.pod.namespace) || !constraint.includes(self.pod, node) {
+            if !constraint.counts(pod, &self.pod.namespace) || !constraint.includes(&self.pod, node) {
                 continue;
             }
-            let Some(count) = node.labels.get(constraint.key).and_then(|value| domains.get_mut(value)) else { continue };
+            let Some(count) = node.labels.get(&constraint.key).and_then(|value| domains.get_mut(value)) else { continue };
             if let Entry::Occupied(mut n) = levels.entry(*count) {
                 *n.get_mut() -= 1;
                 if *n.get() == 0 {
@@ -105,18 +108,14 @@ impl Follower for Hard<'_> {
     }
 }
 
-impl Filter for Hard<'_> {
+impl Filter for Hard {
     fn follower(&self) -> Option<Box<dyn Follower + '_>> {
-        let mut follower = self.clone();
-        for Part { domains, levels, .. } in &mut follower.parts {
-            domains.numbers().for_each(|n| *levels.entry(n).or_default() += 1);
-        }
-        Some(Box::new(follower))
+        Some(Box::new(self.clone()))
     }
 
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
         for part in &self.parts {
-            match node.node.labels.get(part.constraint.key) {
+            match node.node.labels.get(&part.constraint.key) {
                 None => return Some(Refusal::unresolvable(NO_LABEL)),
                 Some(domain) if part.too_many(domain) => return Some(Refusal::unschedulable(SKEWED)),
                 Some(_) => {}
@@ -128,7 +127,7 @@ impl Filter for Hard<'_> {
     fn detail(&self, node: &NodeInfo) -> Option<String> {
         self.parts.iter().find_map(|part| {
             let Part { constraint, min, own, .. } = part;
-            let (key, max_skew) = (constraint.key, constraint.max_skew);
+            let (key, max_skew) = (&constraint.key, constraint.max_skew);
             match node.node.labels.get(key) {
                 None => Some(format!("no label {key}")),
                 Some(domain) if part.too_many(domain) => {

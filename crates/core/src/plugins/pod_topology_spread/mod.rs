@@ -10,15 +10,20 @@ mod tests_random;
 
 use super::args::PodTopologySpreadArgs;
 use crate::features::Features;
-use crate::framework::{Attempt, ClusterEvent, Plugin, Prepared};
+use crate::framework::{Attempt, ClusterEvent, Filter, Follower, Kept, Plugin, Prepared, Refusal, Tally, recalled};
 use aisched_model::Str;
 use aisched_model::labels::Labels;
 use aisched_model::node::{Node, NodeInfo};
 use aisched_model::pod::{Pod, SpreadConstraint, TaintEffect};
 use aisched_model::selector::{LabelSelector, Operator, Requirement};
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
+use hard::Hard;
+use soft::Soft;
 
 /// The label whose domains are single nodes: soft constraints on it count per node.
 const HOSTNAME: &str = "kubernetes.io/hostname";
@@ -58,16 +63,24 @@ impl Plugin for PodTopologySpread {
     }
 
     fn prepare<'a>(&'a self, attempt: &Attempt<'a>) -> Prepared<'a> {
-        let mut prepared = Prepared::default();
+        self.prepare_kept(attempt, &mut None)
+    }
+
+    fn prepare_kept<'a>(&'a self, attempt: &Attempt<'a>, kept: &mut Kept) -> Prepared<'a> {
         let (hard, soft) = (self.constraints(attempt, true), self.constraints(attempt, false));
-        if !hard.is_empty() {
-            prepared = Prepared::filter(hard::Hard::count(hard, attempt));
+        if hard.is_empty() && soft.is_empty() {
+            *kept = None;
+            return Prepared::default();
         }
-        if !soft.is_empty() {
-            let all_keys = !attempt.pod.spec.spread.is_empty() || !self.args.system_defaulting;
-            prepared = prepared.and_score(soft::Soft::new(soft, all_keys, attempt));
+        let all_keys = !attempt.pod.spec.spread.is_empty() || !self.args.system_defaulting;
+        let known = recalled::<Counted>(kept).filter(|known| known.is_of(&hard, &soft, all_keys));
+        let counted = known.unwrap_or_else(|| Arc::new(Counted::of(&hard, &soft, all_keys, attempt)));
+        *kept = Some(counted.clone());
+        let mut prepared = Prepared::default();
+        if counted.hard.is_some() {
+            prepared = Prepared::filter(Rules(counted.clone()));
         }
-        prepared
+        if counted.soft.is_some() { prepared.and_score(soft::Spread::new(counted)) } else { prepared }
     }
 
     fn helps(&self, pod: &Pod, event: &ClusterEvent<'_>) -> bool {
@@ -96,23 +109,72 @@ impl Plugin for PodTopologySpread {
     }
 }
 
+/// What the constraints make of the pods that are there.
+struct Counted {
+    hard: Option<Hard>,
+    soft: Option<Soft>,
+}
+
+impl Counted {
+    fn of(hard: &[Constraint<'_>], soft: &[Constraint<'_>], all_keys: bool, attempt: &Attempt<'_>) -> Self {
+        Self {
+            hard: (!hard.is_empty()).then(|| Hard::count(hard, attempt)),
+            soft: (!soft.is_empty()).then(|| Soft::count(soft, all_keys, attempt)),
+        }
+    }
+
+    /// Whether these are its constraints.
+    fn is_of(&self, hard: &[Constraint<'_>], soft: &[Constraint<'_>], all_keys: bool) -> bool {
+        self.hard.as_ref().map_or(hard.is_empty(), |own| own.is_of(hard))
+            && self.soft.as_ref().map_or(soft.is_empty(), |own| own.is_of(soft, all_keys))
+    }
+}
+
+impl Tally for Counted {
+    fn pod_moved(&mut self, pod: &Pod, node: &Node, came: bool) {
+        if let Some(hard) = &mut self.hard {
+            hard.pod_moved(pod, node, came);
+        }
+        if let Some(soft) = &mut self.soft {
+            soft.pod_moved(pod, node, came);
+        }
+    }
+}
+
+/// Refuses nodes by hard constraints.
+struct Rules(Arc<Counted>);
+
+impl Filter for Rules {
+    fn check(&self, node: &NodeInfo) -> Option<Refusal> {
+        self.0.hard.as_ref()?.check(node)
+    }
+
+    fn follower(&self) -> Option<Box<dyn Follower + '_>> {
+        self.0.hard.as_ref()?.follower()
+    }
+
+    fn detail(&self, node: &NodeInfo) -> Option<String> {
+        self.0.hard.as_ref()?.detail(node)
+    }
+}
+
 /// Whether a node moved into, out of or between the domains that are compared, or may count where it did not.
 fn node_change_helps(constraints: &[Constraint<'_>], old: &Node, new: &Node) -> bool {
     let was = has_all_keys(constraints, &old.labels);
     let is = has_all_keys(constraints, &new.labels);
-    let moved = || constraints.iter().any(|c| old.labels.get(c.key) != new.labels.get(c.key));
+    let moved = || constraints.iter().any(|c| old.labels.get(&c.key) != new.labels.get(&c.key));
     was != is || (is && (moved() || old.taints != new.taints))
 }
 
 /// Only nodes with every constraint's label belong to a domain of any.
 fn has_all_keys(constraints: &[Constraint<'_>], labels: &Labels) -> bool {
-    constraints.iter().all(|c| labels.contains_key(c.key))
+    constraints.iter().all(|c| labels.contains_key(&c.key))
 }
 
 /// A constraint as it applies to one pod.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 struct Constraint<'a> {
-    key: &'a Str,
+    key: Str,
     max_skew: i64,
     min_domains: usize,
     honor_affinity: bool,
@@ -126,13 +188,26 @@ impl<'a> Constraint<'a> {
     fn of(c: &'a SpreadConstraint, labels: &Labels, features: Features) -> Self {
         let keys = if features.match_label_keys_in_pod_topology_spread { c.match_label_keys.as_slice() } else { &[] };
         Self {
-            key: &c.topology_key,
+            key: c.topology_key.clone(),
             max_skew: c.max_skew.into(),
             min_domains: c.min_domains.map_or(1, |n| usize::try_from(n).unwrap_or(0)),
             honor_affinity: c.honor_affinity,
             honor_taints: c.honor_taints,
             compare: features.taint_toleration_comparison_operators,
             selector: c.selector.as_ref().map(|s| with_match_label_keys(s, keys, labels)),
+        }
+    }
+
+    /// The same for longer.
+    fn to_owned(&self) -> Constraint<'static> {
+        Constraint {
+            key: self.key.clone(),
+            max_skew: self.max_skew,
+            min_domains: self.min_domains,
+            honor_affinity: self.honor_affinity,
+            honor_taints: self.honor_taints,
+            compare: self.compare,
+            selector: self.selector.as_ref().map(|s| Cow::Owned(LabelSelector::clone(s))),
         }
     }
 
