@@ -42,7 +42,9 @@ impl Api {
     pub fn new(kubeconfig: &Path) -> Self {
         let client = runtime().block_on(async {
             let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
-            let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a usable kubeconfig");
+            let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a usable kubeconfig");
+            // A streaming list is many gzip members; what is passed on by the proxy broke off after the first.
+            config.disable_compression = true;
             Client::try_from(config).expect("a client")
         });
         Self { client }
@@ -108,7 +110,12 @@ impl Api {
     /// # Panics
     /// When the server refuses.
     pub fn patch(&self, path: &str, patch: &Value) -> Value {
-        self.call(Method::PATCH, path, Some(patch)).unwrap_or_else(|refusal| panic!("PATCH {path}: {refusal:?}\n{patch}"))
+        self.try_patch(path, patch).unwrap_or_else(|refusal| panic!("PATCH {path}: {refusal:?}\n{patch}"))
+    }
+
+    /// [`Self::patch`], or why not.
+    pub(crate) fn try_patch(&self, path: &str, patch: &Value) -> Result<Value, Refusal> {
+        self.call(Method::PATCH, path, Some(patch))
     }
 
     /// Deletes an object or a list at once; one that is not there is gone already.

@@ -6,13 +6,14 @@ use crate::cluster::{Cluster, Turn};
 use crate::merged;
 use crate::process::tail;
 use crate::program::{Options, Program};
+use crate::storage::KINDS;
 use crate::wait::eventually;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 /// Label of the nodes of a test; pods ask for it, so that tests do not take each other's nodes.
-const LABEL: &str = "e2e-test";
+pub(crate) const LABEL: &str = "e2e-test";
 /// Log lines shown of a test that fails.
 const SHOWN_LINES: usize = 60;
 
@@ -296,12 +297,9 @@ impl Drop for Test {
             }
         }
         // A second failure here would hide the first.
-        for path in [
-            self.pods_path(),
-            format!("/api/v1/nodes?labelSelector={LABEL}%3D{}", self.name),
-            self.config_path(),
-            format!("/api/v1/namespaces/{}", self.name),
-        ] {
+        let mine = |kind: &str| format!("{kind}?labelSelector={LABEL}%3D{}", self.name);
+        let own = [self.pods_path(), mine("/api/v1/nodes"), self.config_path(), format!("/api/v1/namespaces/{}", self.name)];
+        for path in own.into_iter().chain(KINDS.map(mine)) {
             let _left = self.api().try_delete(&path);
         }
         if matches!(self.turn, Turn::Alone(_)) {

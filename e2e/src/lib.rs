@@ -11,7 +11,9 @@ mod fixture;
 mod overcommit;
 mod process;
 mod program;
+mod provisioner;
 mod proxy;
+mod storage;
 mod wait;
 
 pub use account::Permission;
@@ -22,6 +24,7 @@ pub use extender::{Answers, Extender};
 pub use fixture::Test;
 pub use process::free_port;
 pub use program::{Options, Program, binary};
+pub use provisioner::{Provisioner, Room};
 pub use proxy::{Before, Proxy};
 pub use wait::eventually;
 

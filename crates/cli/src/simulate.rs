@@ -6,7 +6,7 @@ use crate::explain::{pod, pods};
 use crate::tables::{Output, Style, print, yaml};
 use aisched_core::decision::Decision;
 use aisched_kube::crd::{AIStorageConfig, to_config};
-use aisched_kube::documents::{Object, parse_documents};
+use aisched_kube::documents::{Object, parse_documents, settle};
 use aisched_model::config::Config;
 use aisched_sim::{Options, Rest, Scenario, Simulation};
 use anyhow::{Context, Result};
@@ -22,8 +22,9 @@ const SAY_SO: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = "The files hold what `kubectl get -o yaml` writes, or what you write by hand: Nodes and Pods, and where they matter \
-        PersistentVolumeClaims, PersistentVolumes, StorageClasses, CSINodes, CSIDrivers, CSIStorageCapacities, Namespaces, Services, \
-        ReplicationControllers, ReplicaSets, StatefulSets, and an AIStorageConfig. Pods that have a node take up its room; the others are placed by priority, then in the order of the files. There is no policy service: pods \
+        PersistentVolumeClaims, PersistentVolumes, StorageClasses, CSINodes, CSIDrivers, CSIStorageCapacities, PriorityClasses, \
+        Namespaces, Services, ReplicationControllers, ReplicaSets, StatefulSets, and an AIStorageConfig. Claims that wait for no pod \
+        are bound first. Pods that have a node take up its room; the others are placed by priority, then in the order of the files. There is no policy service: pods \
         are placed by what they say of themselves. The same files and seed always give the same result.\n\n\
         Examples:\n  \
         ai-storage-scheduler simulate nodes.yaml pods.yaml                 where each pod goes\n  \
@@ -116,13 +117,23 @@ impl SimulateArgs {
 /// Reads all files; `None` when any of them has a fault, after every fault has been named.
 fn load(files: &[PathBuf], note: &mut dyn FnMut(&str)) -> Option<Scenario> {
     let mut loader = Loader::default();
+    let mut objects = Vec::new();
     for path in files {
         let shown = if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() };
         match crate::files::read(path).map(|text| parse_documents(&text, &shown)) {
-            Ok(Ok(objects)) => objects.into_iter().for_each(|object| loader.object(object, &shown)),
+            Ok(Ok(of_file)) => {
+                let (configs, others): (Vec<_>, Vec<_>) = of_file.into_iter().partition(|object| matches!(object, Object::Config(_)));
+                configs.into_iter().for_each(|config| loader.object(config, &shown));
+                objects.extend(others);
+            }
             Ok(Err(faults)) => loader.faults.extend(faults.iter().map(ToString::to_string)),
             Err(error) => loader.faults.push(format!("{error:#}")),
         }
+    }
+    // What another file holds may be missing only because it cannot be read.
+    match if loader.faults.is_empty() { settle(objects) } else { Ok(Vec::new()) } {
+        Ok(settled) => settled.into_iter().for_each(|object| loader.object(object, "")),
+        Err(faults) => loader.faults.extend(faults.iter().map(ToString::to_string)),
     }
     for fault in &loader.faults {
         note(fault);

@@ -8,6 +8,7 @@ extern crate alloc;
 pub mod checker;
 mod scenario;
 mod simulation;
+mod storage;
 pub mod storm;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Drives the engine on a virtual cluster: hands it events, polls it, carries its actions out at once, and lets time jump.
 //! Decides nothing itself; the same loop runs in production with a real clock and a real API server.
 
-use crate::Scenario;
+use crate::{Scenario, storage};
 use aisched_core::decision::Decision;
 use aisched_core::engine::{Engine, EngineOptions};
 use aisched_core::event::{Action, ApiEvent, BindOutcome, Event, Millis, PodRef, PolicyAnswer, Regarding};
@@ -9,16 +9,12 @@ use aisched_core::profile::Profile;
 use aisched_model::Str;
 use aisched_model::pod::{Pod, RefusedCondition};
 use aisched_model::policy::PolicySource;
-use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement};
 use aisched_model::snapshot::Snapshot;
-use aisched_model::volume::{Claim, Volume, VolumePlan};
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-
-const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// How to simulate.
 #[derive(Clone, Debug)]
@@ -104,8 +100,19 @@ impl Simulation {
         };
         simulation.happens(Event::Configured(config));
         objects.into_iter().for_each(|object| simulation.happens(object));
+        simulation.bind_claims();
         simulation.happens(Event::Synced);
         simulation
+    }
+
+    /// Binds the claims that wait for no pod, as the volume controller has done before anything is scheduled.
+    fn bind_claims(&mut self) {
+        let claims: Vec<_> = self.engine.snapshot().claims.values().cloned().collect();
+        for claim in claims {
+            for event in storage::bind_at_once(self.engine.snapshot(), &claim) {
+                self.happens(event);
+            }
+        }
     }
 
     /// Lets the cluster go on until the next decision; `None` when nothing more can happen.
@@ -179,7 +186,8 @@ impl Simulation {
     fn carry_out(&mut self, action: Action) {
         match action {
             Action::Bind { pod, node, volumes, .. } => {
-                volumes.iter().for_each(|plan| self.bind_volumes(plan));
+                let events = volumes.map(|plan| storage::carry_out(self.engine.snapshot(), &node, &plan));
+                events.into_iter().flatten().for_each(|event| self.happens(event));
                 self.bind(pod, &node);
             }
             Action::SetCondition { pod, transition: _, reason, message } => {
@@ -200,34 +208,6 @@ impl Simulation {
             }
             Action::Preempt { pod, node, victims, reporter: _ } => self.preempt(pod, &node, victims),
             Action::ForgetPolicy(_) | Action::ReportResult(_) | Action::PolicyResolved { .. } | Action::Consult(_) => {}
-        }
-    }
-
-    /// Binds claims to their volumes, and makes the volumes that are to be made: for that host alone, as large as asked for.
-    fn bind_volumes(&mut self, plan: &VolumePlan) {
-        let made = plan.provision.iter().map(|claim| {
-            let host = plan.node_labels.get(HOSTNAME).map(|host| Requirement {
-                key: HOSTNAME.into(),
-                operator: Operator::In,
-                values: [host.clone()].into(),
-            });
-            let volume = Volume {
-                name: format!("pvc-{}-{}", claim.namespace, claim.name).into(),
-                node_affinity: host.map(|host| [NodeSelectorTerm { labels: [host].into(), fields: Vec::new() }].into()),
-                storage_class: claim.storage_class.clone().unwrap_or_default(),
-                access_modes: claim.access_modes,
-                capacity: claim.requested,
-                block: claim.block,
-                ..Volume::default()
-            };
-            (claim, Arc::new(volume))
-        });
-        for (claim, volume) in plan.bind.iter().map(|(claim, volume)| (claim, volume.clone())).chain(made) {
-            let bound_to = Some((claim.namespace.clone(), claim.name.clone(), claim.uid.clone()));
-            let volume = Volume { claim: bound_to, available: false, ..Volume::clone(&volume) };
-            let claim = Claim { volume: Some(volume.name.clone()), bind_completed: true, ..Claim::clone(claim) };
-            self.happens(Event::VolumeSet(Arc::new(volume)));
-            self.happens(Event::ClaimSet(Arc::new(claim)));
         }
     }
 

@@ -15,4 +15,8 @@ mod neighbours;
 mod permissions;
 mod preemption;
 mod restart;
+mod volumes;
+mod volumes_dynamic;
+mod volumes_limits;
+mod volumes_words;
 mod waiting;

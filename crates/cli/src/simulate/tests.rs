@@ -255,3 +255,61 @@ fn ignored_kinds_are_counted() {
     }
     assert_eq!(loader.ignored.into_iter().collect::<Vec<_>>(), [("Secret".to_owned(), 2)]);
 }
+
+/// Where each pod goes, in the order of the decisions.
+fn placed(texts: &[&str]) -> Vec<String> {
+    let (text, notes, done) = run_on(texts, &["-o", "json"]);
+    assert!(done, "{notes}");
+    let decisions = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    decisions.map(|d| format!("{} {}", d["pod"].as_str().unwrap(), d["node"].as_str().or(d["message"].as_str()).unwrap())).collect()
+}
+
+const NO_ROOM: &str = "node(s) did not have enough free storage. \
+    preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.";
+
+#[test]
+fn pods_with_claims_go_where_a_cluster_would_send_them() {
+    let nodes = ["a", "b"].map(|n| {
+        let status = "status: {allocatable: {cpu: 4, memory: 8Gi, pods: 9}}";
+        format!("{{kind: Node, metadata: {{name: {n}, labels: {{zone: {n}, kubernetes.io/hostname: {n}}}}}, {status}}}\n---\n")
+    });
+    let storage = "
+{kind: StorageClass, metadata: {name: wait}, provisioner: csi.x, volumeBindingMode: WaitForFirstConsumer}
+---
+{kind: StorageClass, metadata: {name: now}, provisioner: kubernetes.io/no-provisioner}
+---
+{kind: CSIDriver, apiVersion: storage.k8s.io/v1, metadata: {name: csi.x}, spec: {storageCapacity: true}}
+---
+{kind: CSIStorageCapacity, metadata: {name: r}, storageClassName: wait, nodeTopology: {matchLabels: {zone: a}}, capacity: 10Gi}
+---
+{kind: PersistentVolume, metadata: {name: pv}, spec: {capacity: {storage: 9Gi}, accessModes: [ReadWriteOnce], storageClassName: now,
+  nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: zone, operator: In, values: [b]}]}]}}}}
+";
+    let claim = |name: &str, class: &str| {
+        let spec = format!("{{accessModes: [ReadWriteOnce], storageClassName: {class}, resources: {{requests: {{storage: 6Gi}}}}}}");
+        format!("{{kind: PersistentVolumeClaim, metadata: {{name: {name}}}, spec: {spec}}}\n---\n")
+    };
+    let claims = claim("now", "now") + &claim("too-late", "now") + &claim("w1", "wait") + &claim("w2", "wait");
+    let with = |name: &str, volume: &str| pod(name, &format!("volumes: [{{name: v, {volume}}}], ")) + "\n---\n";
+    let mounting = |claim: &str| with(claim, &format!("persistentVolumeClaim: {{claimName: {claim}}}"));
+    let template = "ephemeral: {volumeClaimTemplate: {spec: {storageClassName: wait, resources: {requests: {storage: 3Gi}}}}}";
+    let pods = mounting("now") + &mounting("too-late") + &mounting("w1") + &mounting("w2") + &with("e", template);
+    let expected = [
+        "default/now b".to_string(),
+        "default/too-late 0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found".to_string(),
+        "default/w1 a".to_string(),
+        format!("default/w2 0/2 nodes are available: 2 {NO_ROOM}"),
+        "default/e a".to_string(),
+    ];
+    // What waits is tried again as volumes are made, and says the same.
+    assert_eq!(placed(&[&nodes.concat(), storage, &claims, &pods])[..5], expected);
+}
+
+#[test]
+fn pods_are_placed_by_the_priority_of_their_class() {
+    let classes = "{kind: PriorityClass, apiVersion: scheduling.k8s.io/v1, metadata: {name: high}, value: 9}";
+    let (first, second) = (pod("low", ""), pod("high", "priorityClassName: high, "));
+    assert_eq!(placed(&[NODE, &first, &second, classes]), ["default/high n", "default/low n"]);
+    let (_, notes, done) = run_on(&[NODE, &second], &[]);
+    assert_eq!((notes.contains("spec.priorityClassName: \"high\": expected the name of a PriorityClass"), done), (true, false), "{notes}");
+}

@@ -1,8 +1,11 @@
 //! Objects from YAML or JSON documents: what `kubectl get -o yaml` writes and what people write by hand.
 //! Leaves out reading files. Objects get the defaults that an API server would have given them.
 
+mod admission;
 mod defaults;
 pub(crate) mod tree;
+
+pub use admission::{PriorityClass, Unsettled, settle};
 
 use crate::convert::{self, Converted};
 use crate::crd::AIStorageConfig;
@@ -18,9 +21,10 @@ use aisched_model::disruption::DisruptionBudget;
 use aisched_model::foreign::Foreign;
 use aisched_model::labels::Labels;
 use aisched_model::node::Node;
-use aisched_model::pod::Pod;
+use aisched_model::pod::{Pod, PreemptionPolicy};
 use aisched_model::storage_facts::Fault;
 use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
+use k8s_openapi::api::scheduling::v1::PriorityClass as PriorityClassObject;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
@@ -32,8 +36,8 @@ use tree::{Node as TreeNode, Tree};
 pub enum Object {
     /// A node, with the labels and annotations on it that cannot be used.
     Node(Arc<Node>, Vec<Fault>),
-    /// A pod.
-    Pod(Arc<Pod>),
+    /// A pod, with what [`settle`] has to settle about it.
+    Pod(Arc<Pod>, Unsettled),
     /// A claim.
     Claim(Arc<Claim>),
     /// A volume.
@@ -56,6 +60,8 @@ pub enum Object {
     Owner(convert::Owner),
     /// An object of another system.
     Foreign(Foreign),
+    /// A class of priority; [`settle`] gives its priority to the pods that name it.
+    PriorityClass(PriorityClass),
     /// The scheduler's configuration, as it is written; see [`crate::crd::to_config`].
     Config(Box<AIStorageConfig>),
     /// An object of a kind that does not bear on placement: kind, name.
@@ -63,12 +69,12 @@ pub enum Object {
 }
 
 impl Object {
-    /// The engine's event that tells of the object; none for a configuration and for what is ignored.
+    /// The engine's event that tells of the object; none for a configuration, a class of priority, and what is ignored.
     #[must_use]
     pub fn into_event(self) -> Option<Event> {
         Some(match self {
             Self::Node(node, hints) => Event::NodeSet(node, hints),
-            Self::Pod(pod) => Event::PodSet(pod),
+            Self::Pod(pod, _) => Event::PodSet(pod),
             Self::Claim(claim) => Event::ClaimSet(claim),
             Self::Volume(volume) => Event::VolumeSet(volume),
             Self::Class(class) => Event::ClassSet(class),
@@ -80,7 +86,7 @@ impl Object {
             Self::Namespace(name, labels) => Event::NamespaceSet(name, labels),
             Self::Owner((id, selector)) => Event::OwnerSet(id, selector),
             Self::Foreign(object) => Event::ForeignSet(object),
-            Self::Config(_) | Self::Ignored(..) => return None,
+            Self::PriorityClass(_) | Self::Config(_) | Self::Ignored(..) => return None,
         })
     }
 }
@@ -177,7 +183,8 @@ impl Reader<'_> {
             return self.fault(tree, kind, "metadata.name", "", "a name");
         }
         match (kind, group(tree, kind)) {
-            ("Pod", "") => self.read::<PodObject, _>(tree, kind, name, defaults::pod, convert::pod, |c| Object::Pod(Arc::new(c.value))),
+            ("Pod", "") => self.pod(tree, name),
+            ("PriorityClass", "scheduling.k8s.io") => self.priority_class(tree, name),
             ("Node", "") => {
                 self.read::<NodeObject, _>(tree, kind, name, defaults::node, convert::node, |c| Object::Node(Arc::new(c.value), c.hints));
             }
@@ -261,18 +268,10 @@ impl Reader<'_> {
         wrap: fn(Converted<V>) -> Object,
     ) {
         let shown = format!("{kind} {}", full_name(tree, name));
-        let mut object: T = match serde_path_to_error::deserialize(tree.to_value()) {
-            Ok(object) => object,
-            Err(error) => {
-                let path = error.path().to_string();
-                return self.fault(tree, &shown, &path, &tree.at(&path).shown(), &expected(error.inner()));
-            }
-        };
+        let Some(mut object) = self.parse::<T>(tree, &shown) else { return };
         defaults(&mut object);
         let converted = convert(&object, &mut self.interner);
-        for fault in &converted.faults {
-            self.fault(tree, &shown, &fault.key, &fault.value, &fault.expected);
-        }
+        self.faults(tree, &shown, &converted.faults);
         self.objects.push(wrap(converted));
     }
 
@@ -286,6 +285,46 @@ impl Reader<'_> {
                 let shown = format!("{} {}", kind.kind, full_name(tree, name));
                 self.fault(tree, &shown, &fault.field, &tree.at(&fault.field).shown(), &wanted(&fault.error));
             }
+        }
+    }
+
+    fn pod(&mut self, tree: &Tree, name: &str) {
+        let shown = format!("Pod {}", full_name(tree, name));
+        let Some(mut object) = self.parse::<PodObject>(tree, &shown) else { return };
+        defaults::pod(&mut object);
+        let Converted { value, mut faults, .. } = convert::pod(&object, &mut self.interner);
+        let field = "spec.priorityClassName";
+        let unknown = self.fault_at(tree, &shown, field, &tree.at(field).shown(), "the name of a PriorityClass that is there");
+        let unsettled = Unsettled::of(&object, tree, unknown, &mut self.interner, &mut faults);
+        self.faults(tree, &shown, &faults);
+        self.objects.push(Object::Pod(Arc::new(value), unsettled));
+    }
+
+    fn priority_class(&mut self, tree: &Tree, name: &str) {
+        let Some(object) = self.parse::<PriorityClassObject>(tree, &format!("PriorityClass {name}")) else { return };
+        let never = object.preemption_policy.as_deref() == Some("Never");
+        self.objects.push(Object::PriorityClass(PriorityClass {
+            name: name.into(),
+            value: object.value.unwrap_or_default(),
+            global_default: object.global_default == Some(true),
+            preemption: if never { PreemptionPolicy::Never } else { PreemptionPolicy::LowerPriority },
+        }));
+    }
+
+    fn parse<T: DeserializeOwned>(&mut self, tree: &Tree, shown: &str) -> Option<T> {
+        match serde_path_to_error::deserialize(tree.to_value()) {
+            Ok(object) => Some(object),
+            Err(error) => {
+                let path = error.path().to_string();
+                self.fault(tree, shown, &path, &tree.at(&path).shown(), &expected(error.inner()));
+                None
+            }
+        }
+    }
+
+    fn faults(&mut self, tree: &Tree, shown: &str, faults: &[Fault]) {
+        for fault in faults {
+            self.fault(tree, shown, &fault.key, &fault.value, &fault.expected);
         }
     }
 
@@ -308,7 +347,11 @@ impl Reader<'_> {
     }
 
     fn fault(&mut self, tree: &Tree, object: &str, field: &str, value: &str, expected: &str) {
-        self.faults.push(ParseFault {
+        self.faults.push(self.fault_at(tree, object, field, value, expected));
+    }
+
+    fn fault_at(&self, tree: &Tree, object: &str, field: &str, value: &str, expected: &str) -> ParseFault {
+        ParseFault {
             file: self.file.into(),
             line: tree.at(field).line,
             document: self.document,
@@ -316,7 +359,7 @@ impl Reader<'_> {
             field: if field == "." { String::new() } else { field.into() },
             value: value.into(),
             expected: expected.into(),
-        });
+        }
     }
 }
 
@@ -332,6 +375,7 @@ fn group<'a>(tree: &'a Tree, kind: &str) -> &'a str {
         (None, "StorageClass" | "CSINode" | "CSIDriver" | "CSIStorageCapacity" | "VolumeAttachment") => "storage.k8s.io",
         (None, "ReplicaSet" | "StatefulSet") => "apps",
         (None, "PodDisruptionBudget") => "policy",
+        (None, "PriorityClass") => "scheduling.k8s.io",
         (None, "AIStorageConfig") => "ai-storage.keti",
         (None, _) => "",
     }

@@ -9,7 +9,7 @@ fn faults(text: &str) -> Vec<String> {
 
 fn pod(text: &str) -> Arc<Pod> {
     match parse_documents(text, "f.yaml").unwrap().remove(0) {
-        Object::Pod(pod) => pod,
+        Object::Pod(pod, _) => pod,
         other => panic!("{other:?}"),
     }
 }
@@ -39,6 +39,8 @@ fn every_kind_is_read_and_others_are_ignored() {
 ---
 {kind: Namespace, apiVersion: v1, metadata: {name: ns}}
 ---
+{kind: PriorityClass, apiVersion: scheduling.k8s.io/v1, metadata: {name: high}, value: 7}
+---
 {kind: AIStorageConfig, apiVersion: ai-storage.keti/v1, metadata: {name: default}}
 ---
 {kind: ClusterQueue, apiVersion: kueue.x-k8s.io/v1beta1, metadata: {name: q}, status: {pendingWorkloads: 1}}
@@ -60,7 +62,7 @@ fn every_kind_is_read_and_others_are_ignored() {
         .iter()
         .map(|o| match o {
             Object::Node(..) => "node",
-            Object::Pod(_) => "pod",
+            Object::Pod(..) => "pod",
             Object::Claim(_) => "claim",
             Object::Volume(_) => "volume",
             Object::Class(_) => "class",
@@ -73,12 +75,13 @@ fn every_kind_is_read_and_others_are_ignored() {
             Object::Owner(_) => "owner of none",
             Object::Foreign(_) => "foreign",
             Object::Budget(_) => "budget",
+            Object::PriorityClass(_) => "priority",
             Object::Config(_) => "config",
             Object::Ignored(..) => "ignored",
         })
         .collect();
     let storage = ["claim", "volume", "class", "csinode", "driver", "room", "attachment"];
-    let others = ["budget", "namespace", "config", "foreign", "ignored", "ignored"];
+    let others = ["budget", "namespace", "priority", "config", "foreign", "ignored", "ignored"];
     assert_eq!(kinds, [&["node", "pod"][..], &storage[..], &others[..], &["owner"; 4]].concat());
     assert_eq!(objects.into_iter().filter_map(Object::into_event).count(), 16);
 }
@@ -108,7 +111,7 @@ fn lists_are_taken_apart_with_and_without_the_items_kind() {
 ---
 {kind: NodeList, apiVersion: v1, items: null}"#;
     let objects = parse_documents(text, "f.json").unwrap();
-    assert!(matches!(&objects[..], [Object::Pod(_), Object::Pod(_), Object::Class(_)]), "{objects:?}");
+    assert!(matches!(&objects[..], [Object::Pod(..), Object::Pod(..), Object::Class(_)]), "{objects:?}");
 }
 
 #[test]
@@ -187,4 +190,59 @@ fn object_of_another_system_that_cannot_be_read_is_named_with_its_line() {
     let faults = parse_documents(text, "f.yaml").unwrap_err();
     let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
     assert_eq!(shown, ["f.yaml:6: Workload ns/w: spec.podSets[0].count: \"two\": expected i32"]);
+}
+
+/// What the pods and claims of a text are when all is settled.
+fn settled(text: &str) -> Vec<String> {
+    let settled = match settle(parse_documents(text, "f.yaml").unwrap()) {
+        Ok(settled) => settled,
+        Err(faults) => return faults.iter().map(ToString::to_string).collect(),
+    };
+    let shown = settled.into_iter().filter_map(|object| match object {
+        Object::Pod(pod, _) => Some(format!("{} {} {:?}", pod.name, pod.spec.priority, pod.spec.preemption)),
+        Object::Claim(c) => Some(format!("{} {:?} {} {:?}", c.name, c.storage_class.as_deref(), c.requested, c.owner_uid.as_deref())),
+        _ => None,
+    });
+    shown.collect()
+}
+
+#[test]
+fn pods_get_the_priority_of_their_class() {
+    let class = |name: &str, rest: &str| {
+        format!("{{kind: PriorityClass, apiVersion: scheduling.k8s.io/v1, metadata: {{name: {name}}}, {rest}}}\n---\n")
+    };
+    let classes = class("high", "value: 100") + &class("patient", "value: 50, preemptionPolicy: Never");
+    let defaults = class("usual", "value: 5, globalDefault: true") + &class("unusual", "value: 9, globalDefault: true");
+    for (classes, spec, expected) in [
+        (classes.clone(), "{priorityClassName: high}", "p 100 LowerPriority"),
+        (classes.clone(), "{priorityClassName: patient}", "p 50 Never"),
+        (classes.clone(), "{priorityClassName: patient, preemptionPolicy: PreemptLowerPriority}", "p 50 LowerPriority"),
+        (classes.clone(), "{priorityClassName: system-node-critical}", "p 2000001000 LowerPriority"),
+        (classes.clone(), "{priorityClassName: high, priority: 3}", "p 3 LowerPriority"),
+        (classes.clone(), "{}", "p 0 LowerPriority"),
+        (classes.clone() + &defaults, "{}", "p 5 LowerPriority"),
+        (classes.clone() + &defaults, "{priorityClassName: high}", "p 100 LowerPriority"),
+        (
+            String::new(),
+            "{priorityClassName: high}",
+            "f.yaml:1: Pod p: spec.priorityClassName: \"high\": expected the name of a PriorityClass that is there",
+        ),
+    ] {
+        let text = format!("{classes}{{kind: Pod, metadata: {{name: p}}, spec: {spec}}}");
+        assert_eq!(settled(&text), [expected], "{spec}");
+    }
+}
+
+#[test]
+fn claims_of_ephemeral_volumes_are_there_with_the_default_class() {
+    let pod = "{kind: Pod, metadata: {name: p}, spec: {volumes: [{name: v, ephemeral: {volumeClaimTemplate: {spec: {resources: {requests: {storage: 5}}}}}}]}}";
+    let class =
+        "{kind: StorageClass, metadata: {name: c, annotations: {storageclass.kubernetes.io/is-default-class: 'true'}}, provisioner: x}";
+    let of_pod = "p-v Some(\"c\") 5 Some(\"default/p\")";
+    assert_eq!(settled(&format!("{pod}\n---\n{class}")), [of_pod, "p 0 LowerPriority"]);
+    let there = "{kind: PersistentVolumeClaim, metadata: {name: p-v}, spec: {storageClassName: ''}}";
+    assert_eq!(settled(&format!("{pod}\n---\n{class}\n---\n{there}")), ["p 0 LowerPriority", "p-v Some(\"\") 0 None"]);
+    let wrong = pod.replace("storage: 5", "storage: big");
+    let field = "spec.volumes[0].ephemeral.volumeClaimTemplate.spec.resources.requests.storage";
+    assert!(faults(&wrong)[0].starts_with(&format!("f.yaml:1: Pod p: {field}: \"big\": expected a quantity")), "{:?}", faults(&wrong));
 }

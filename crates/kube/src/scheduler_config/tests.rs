@@ -254,7 +254,7 @@ fn plugin_takes_part_at_the_points_that_enable_it_alone() {
 fn holds_back(profile: &ProfileConfig) -> bool {
     let text = "{kind: Pod, apiVersion: v1, metadata: {name: p}, spec: {schedulingGates: [{name: g}]}}";
     match &parse_documents(text, "f").unwrap()[..] {
-        [Object::Pod(pod)] => profile.to_profile().gate(pod).is_some(),
+        [Object::Pod(pod, _)] => profile.to_profile().gate(pod).is_some(),
         other => panic!("{other:?}"),
     }
 }
