@@ -9,14 +9,17 @@ usage() {
   cat <<EOF
 Runs kube-scheduler and the AI Storage Scheduler in turn, round by round, on the same control plane and workload.
 
-usage: bench/${0##*/} [--nodes N] [--pods N] [--rounds N] [--workload NAME] [--schedulers A,B] [--output table|json] [--timeout S]
+usage: bench/${0##*/} [--nodes N] [--pods N] [--bound N] [--rounds N] [--workload A,B | --all] [--schedulers A,B] [--output table|json] [--timeout S]
 
   --nodes N         nodes                                            [500]
-  --pods N          pods                                             [1000]
+  --pods N          pods, or as many as the nodes take of a workload [1000]
+  --bound N         small pods that have nodes before any scheduler starts: for memory and cold start   [0]
   --rounds N        counted runs of each scheduler                   [3]
-  --workload NAME   basic, ai, node-affinity, pod-affinity, spread   [basic]
+  --workload A,B    basic, ai, node-affinity, pod-affinity, pod-anti-affinity, preferred-pod-anti-affinity, spread,
+                    preferred-spread, csi-volumes, in-tree-volumes, unschedulable   [basic]
+  --all             every workload, one after another
   --schedulers A,B  kube-scheduler, ours, ours-plain (AI plugins off), null-binder   [all]
-  --output FORMAT   table, or json for one object                    [table]
+  --output FORMAT   table, or json: one object for each workload     [table]
   --timeout S       seconds that all pods may take to be bound       [300]
   -h, --help        this text
 

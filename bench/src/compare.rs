@@ -8,6 +8,7 @@ use crate::schedulers::{Contender, Programs};
 use crate::table::{Entry, Report, render};
 use crate::workload::Workload;
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,6 +16,9 @@ use tokio::time::Instant;
 
 /// What the control plane may take to become ready.
 const CONTROL_PLANE_READY: Duration = Duration::from_secs(120);
+/// No kubelets, so nobody may declare nodes dead; claims come bound, and volumes are attached to nothing.
+const CONTROLLERS: &str = "*,-node-lifecycle-controller,-taint-eviction-controller,-node-ipam-controller,\
+    -persistentvolume-binder-controller,-persistentvolume-attach-detach-controller";
 
 /// Flags of `compare`.
 #[derive(clap::Args)]
@@ -28,9 +32,15 @@ pub(crate) struct CompareArgs {
     /// Runs of each scheduler that are counted; one more, before them, is not
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// What is scheduled
-    #[arg(long, value_enum, default_value_t = Workload::Basic)]
-    workload: Workload,
+    /// What is scheduled; several are measured one after another, each on a control plane of its own
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Workload::Basic])]
+    workload: Vec<Workload>,
+    /// Every workload
+    #[arg(long, conflicts_with = "workload")]
+    all: bool,
+    /// Small pods that have nodes before any scheduler starts: for memory and cold start
+    #[arg(long, value_name = "PODS", default_value_t = 0)]
+    bound: u32,
     /// Who schedules
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Contender::KubeScheduler, Contender::Ours, Contender::OursPlain, Contender::NullBinder])]
     schedulers: Vec<Contender>,
@@ -59,32 +69,40 @@ enum Output {
 
 /// Runs until the table is printed, or SIGINT or SIGTERM; whatever it started is stopped either way.
 pub(crate) async fn run(args: CompareArgs) -> Result<()> {
-    let (n_pods, n_nodes) = (usize::try_from(args.pods)?, usize::try_from(args.nodes)?);
-    let room = args.workload.room(n_nodes);
-    if n_pods > room {
-        bail!("--pods {n_pods}: {n_nodes} nodes take at most {room} pods of this workload");
-    }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let folder = tempfile::Builder::new().prefix("aisched-bench.").tempdir().context("cannot make a temporary folder")?;
-    let result = tokio::select! {
-        result = compare(&args, folder.path()) => result,
-        _ = terminate.recv() => bail!("stopped by SIGTERM"),
-        _ = interrupt.recv() => bail!("stopped by Ctrl-C"),
-    };
-    match result {
-        Ok(report) if args.output == Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
-        Ok(report) => print!("{}", render(&report)),
-        Err(error) => {
-            eprintln!("the logs are kept in {}", folder.keep().display());
-            return Err(error);
+    let workloads = if args.all { Workload::value_variants() } else { &args.workload };
+    for workload in workloads {
+        let folder = tempfile::Builder::new().prefix("aisched-bench.").tempdir().context("cannot make a temporary folder")?;
+        let result = tokio::select! {
+            result = compare(&args, *workload, folder.path()) => result,
+            _ = terminate.recv() => bail!("stopped by SIGTERM"),
+            _ = interrupt.recv() => bail!("stopped by Ctrl-C"),
+        };
+        match result {
+            Ok(report) if args.output == Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+            Ok(report) => println!("{}", render(&report)),
+            Err(error) => {
+                eprintln!("the logs are kept in {}", folder.keep().display());
+                return Err(error);
+            }
         }
     }
     Ok(())
 }
 
-async fn compare(args: &CompareArgs, folder: &Path) -> Result<Report> {
-    let (n_nodes, n_pods) = (usize::try_from(args.nodes)?, usize::try_from(args.pods)?);
+/// As many pods as were asked for, or as the nodes take of this workload.
+fn n_pods(args: &CompareArgs, workload: Workload, n_nodes: usize) -> Result<usize> {
+    let (wanted, room) = (usize::try_from(args.pods)?, workload.room(n_nodes));
+    if wanted > room {
+        eprintln!("--pods {wanted}: {n_nodes} nodes take {room} pods of this workload");
+    }
+    Ok(wanted.min(room))
+}
+
+async fn compare(args: &CompareArgs, workload: Workload, folder: &Path) -> Result<Report> {
+    let n_nodes = usize::try_from(args.nodes)?;
+    let (n_pods, n_bound) = (n_pods(args, workload, n_nodes)?, usize::try_from(args.bound)?);
     eprintln!("starting etcd, kube-apiserver, kube-controller-manager");
     let cluster = folder.join("cluster");
     let controlplane = start_control_plane(&args.controlplane, &cluster, folder).await?;
@@ -94,20 +112,22 @@ async fn compare(args: &CompareArgs, folder: &Path) -> Result<Report> {
         programs: Programs { controlplane: args.controlplane.clone(), scheduler: args.scheduler.clone() },
         kubeconfig,
         logs: folder.to_owned(),
-        workload: args.workload,
+        workload,
         n_nodes,
         n_pods,
+        n_bound,
         timeout: Duration::from_secs(args.timeout),
     };
-    eprintln!("creating {n_nodes} nodes");
+    eprintln!("creating {n_nodes} nodes and {n_bound} bound pods");
     bench.prepare().await?;
     bench.install_config(&args.crd).await?;
     let samples = rounds(args, &bench, controlplane.pid()).await?;
     controlplane.stop().await?;
     let reference = args.schedulers.iter().position(|s| *s == Contender::KubeScheduler).map(|i| &*samples[i]);
     Ok(Report {
-        workload: args.workload,
+        workload,
         nodes: n_nodes,
+        bound: n_bound,
         pods: n_pods,
         rounds: usize::try_from(args.rounds)?,
         cores: std::thread::available_parallelism()?.get(),
@@ -126,13 +146,14 @@ async fn rounds(args: &CompareArgs, bench: &Bench, controlplane: u32) -> Result<
             quiet(controlplane).await?; // etcd, which lives in it, has done with the run before
             let sample = bench.measure(args.schedulers[i], &format!("round-{}", round + 1)).await?;
             eprintln!(
-                "round {} of {}: {}: {:.0} pods/s, {:.2} ms of CPU per pod, peak RSS {:.0} MiB",
+                "round {} of {}: {}: {:.0} pods/s, {:.2} ms of CPU per pod, peak RSS {:.0} MiB; first bind after {:.1} s",
                 round + 1,
                 args.rounds,
                 args.schedulers[i].title(),
                 sample.pods_per_second,
                 sample.cpu_ms_per_pod,
-                sample.peak_rss_mib
+                sample.peak_rss_mib,
+                sample.first_bind_seconds
             );
             samples[i].push(sample);
         }
@@ -141,7 +162,7 @@ async fn rounds(args: &CompareArgs, bench: &Bench, controlplane: u32) -> Result<
 }
 
 async fn start_control_plane(program: &Path, cluster: &Path, folder: &Path) -> Result<Program> {
-    let args = ["up".into(), cluster.display().to_string()];
+    let args = ["up".into(), cluster.display().to_string(), format!("-controllers={CONTROLLERS}")];
     let mut controlplane = Program::start("the control plane", program, &args, folder.join("controlplane.log"))?;
     wait_ready(&mut controlplane, cluster)
         .await

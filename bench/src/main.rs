@@ -9,6 +9,7 @@ mod null_binder;
 mod process;
 mod schedulers;
 mod table;
+mod volumes;
 mod workload;
 
 use clap::{Parser, Subcommand};
@@ -24,7 +25,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run each scheduler in turn on the same workload, and print a table of throughput, CPU and memory
+    /// Run each scheduler in turn on the same workloads, and print a table of throughput, CPU, memory and cold start for each
     Compare(compare::CompareArgs),
     /// Bind every pod of scheduler null-binder round robin, looking at nothing: the most that the API server allows
     NullBinder(null_binder::NullBinderArgs),

@@ -5,10 +5,12 @@ use crate::api::Api;
 use crate::judge::judge;
 use crate::process::{Program, cpu_time, peak_rss, quiet};
 use crate::schedulers::{Contender, Programs};
-use crate::workload::{NAMESPACE, Workload};
+use crate::workload::{BOUND, HOPELESS, NAMESPACE, PRIORITY_CLASS, Workload, bound_pod, hopeless_pod};
 use anyhow::{Context, Result, bail};
 use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
+use serde_json::{Value, json};
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -18,6 +20,8 @@ use tokio::time::Instant;
 const CREATORS: usize = 30;
 /// How often it is looked whether the scheduler still lives.
 const LOOK: Duration = Duration::from_secs(1);
+/// Time between hopeless pods, as in scheduler_perf.
+const HOPELESS_EVERY: Duration = Duration::from_millis(200);
 
 /// What one run gave.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -32,6 +36,8 @@ pub(crate) struct Sample {
     pub(crate) created_after_seconds: f64,
     /// Seconds until the last pod was bound.
     pub(crate) bound_after_seconds: f64,
+    /// Seconds from its start to its first bind: the lists, and taking them in.
+    pub(crate) first_bind_seconds: f64,
     /// CPU time that it used before the first pod of the workload, in milliseconds.
     pub(crate) start_cpu_ms: f64,
 }
@@ -45,6 +51,7 @@ pub(crate) struct Bench {
     pub(crate) workload: Workload,
     pub(crate) n_nodes: usize,
     pub(crate) n_pods: usize,
+    pub(crate) n_bound: usize,
     pub(crate) timeout: Duration,
 }
 
@@ -53,24 +60,32 @@ impl Bench {
     pub(crate) async fn measure(&self, scheduler: Contender, run: &str) -> Result<Sample> {
         let (program, args) = scheduler.command(&self.programs, &self.kubeconfig)?;
         let log = self.logs.join(format!("{run}-{}.log", scheduler.slug()));
+        let started = Instant::now();
         let mut program = Program::start(scheduler.title(), &program, &args, log)?;
         let log = program.log().to_owned();
-        let sample = self.measure_program(scheduler, &mut program).await;
+        let sample = self.measure_program(scheduler, &mut program, started).await;
         let sample = sample.with_context(|| format!("{} failed in {run}; its log is {}", scheduler.title(), log.display()))?;
         program.stop().await?;
         self.api.delete_all(&pods_path(), self.deadline()).await?;
         Ok(sample)
     }
 
-    async fn measure_program(&self, scheduler: Contender, program: &mut Program) -> Result<Sample> {
+    async fn measure_program(&self, scheduler: Contender, program: &mut Program, started: Instant) -> Result<Sample> {
         self.bind_first(scheduler, program).await?;
+        let first_bind = started.elapsed();
+        self.api.delete_all(&pods_path(), self.deadline()).await?;
         let pid = program.pid();
         quiet(pid).await?;
         let bound = self.api.appearing(&pods_path(), "spec.nodeName!=").await?;
         let cpu_before = cpu_time(pid)?;
         let start = Instant::now();
-        let (created, ()) = tokio::try_join!(self.create_pods(scheduler), self.all_bound(bound, self.n_pods, program))?;
+        let work = async { tokio::try_join!(self.create_pods(scheduler), self.all_bound(bound, self.n_pods, program)) };
+        let (created, ()) = tokio::select! {
+            done = work => done?,
+            Err(error) = self.create_hopeless(scheduler), if self.workload.has_hopeless() => return Err(error),
+        };
         let elapsed = start.elapsed();
+        self.api.delete_all(&pods_of(HOPELESS), self.deadline()).await?;
         quiet(pid).await?;
         let cpu = cpu_time(pid)?.saturating_sub(cpu_before);
         judge(&self.api.list("/api/v1/nodes").await?, &self.api.list(&pods_path()).await?, self.n_pods)?;
@@ -82,18 +97,18 @@ impl Bench {
             peak_rss_mib: rss / f64::from(1 << 20),
             created_after_seconds: created.duration_since(start).as_secs_f64(),
             bound_after_seconds: elapsed.as_secs_f64(),
+            first_bind_seconds: first_bind.as_secs_f64(),
             start_cpu_ms: cpu_before.as_secs_f64() * 1000.0,
         })
     }
 
-    /// Has one pod bound and deletes it: then the scheduler has read the cluster and works.
+    /// Has one pod bound, and then deletes it: the scheduler has read the cluster and works.
     async fn bind_first(&self, scheduler: Contender, program: &mut Program) -> Result<()> {
         let bound = self.api.appearing(&pods_path(), "spec.nodeName!=").await?;
         let mut first = self.workload.pod(0, scheduler.scheduler_name());
         first["metadata"]["name"] = "first".into(); // no scheduler must take a pod of the workload for this one
         self.api.create(&pods_path(), &first).await?;
-        self.all_bound(bound, 1, program).await.context("the first pod was not bound")?;
-        self.api.delete_all(&pods_path(), self.deadline()).await
+        self.all_bound(bound, 1, program).await.context("the first pod was not bound")
     }
 
     /// Creates the pods; returns when the last one was.
@@ -102,6 +117,16 @@ impl Bench {
         let create = |i| async move { self.api.create(path, &self.workload.pod(i, scheduler.scheduler_name())).await };
         futures::stream::iter(0..self.n_pods).map(create).buffer_unordered(CREATORS).try_collect::<()>().await?;
         Ok(Instant::now())
+    }
+
+    /// Creates pods that fit nowhere, for as long as it is asked to.
+    async fn create_hopeless(&self, scheduler: Contender) -> Result<Infallible> {
+        let mut n = 0;
+        loop {
+            tokio::time::sleep(HOPELESS_EVERY).await;
+            self.api.create(&pods_of(HOPELESS), &hopeless_pod(n, scheduler.scheduler_name())).await?;
+            n += 1;
+        }
     }
 
     /// Waits until `n_pods` have appeared as bound; fails when the scheduler dies or time is up.
@@ -128,16 +153,29 @@ impl Bench {
         Instant::now() + self.timeout
     }
 
-    /// Creates the namespace, and the nodes of the workload.
+    /// Creates the namespaces, the nodes, what the workload's pods need beside them, and the pods that are bound from the start.
     pub(crate) async fn prepare(&self) -> Result<()> {
-        for namespace in [NAMESPACE, crate::schedulers::CONFIG_NAMESPACE] {
-            let object = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        for namespace in [NAMESPACE, BOUND, HOPELESS, crate::schedulers::CONFIG_NAMESPACE] {
+            let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
             self.api.create("/api/v1/namespaces", &object).await?;
         }
-        let create = |i| async move { self.api.create("/api/v1/nodes", &self.workload.node(i)).await };
-        futures::stream::iter(0..self.n_nodes).map(create).buffer_unordered(CREATORS).try_collect::<()>().await?;
-        // Before its namespace has this account, the API server refuses pods.
-        self.api.wait_for(&format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"), self.deadline()).await
+        let class = json!({
+            "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": PRIORITY_CLASS}, "value": 10,
+        });
+        self.api.create("/apis/scheduling.k8s.io/v1/priorityclasses", &class).await?;
+        self.create_all((0..self.n_nodes).map(|i| ("/api/v1/nodes".into(), self.workload.node(i)))).await?;
+        self.create_all((0..self.n_nodes).filter_map(|i| self.workload.for_node(i)).map(|(path, object)| (path.into(), object))).await?;
+        self.create_all((0..self.n_pods).flat_map(|i| self.workload.for_pod(i))).await?;
+        for namespace in [NAMESPACE, BOUND, HOPELESS] {
+            // Before its namespace has this account, the API server refuses pods.
+            self.api.wait_for(&format!("/api/v1/namespaces/{namespace}/serviceaccounts/default"), self.deadline()).await?;
+        }
+        self.create_all((0..self.n_bound).map(|i| (pods_of(BOUND), bound_pod(i, self.n_nodes)))).await
+    }
+
+    async fn create_all(&self, objects: impl Iterator<Item = (String, Value)>) -> Result<()> {
+        let create = |(path, object): (String, Value)| async move { self.api.create(&path, &object).await };
+        futures::stream::iter(objects).map(create).buffer_unordered(CREATORS).try_collect().await
     }
 
     /// Installs the custom resource of our scheduler, and the configuration that switches its AI plugins off.
@@ -163,5 +201,9 @@ impl Bench {
 }
 
 fn pods_path() -> String {
-    format!("/api/v1/namespaces/{NAMESPACE}/pods")
+    pods_of(NAMESPACE)
+}
+
+fn pods_of(namespace: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/pods")
 }

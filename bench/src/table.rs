@@ -12,6 +12,7 @@ use serde::Serialize;
 pub(crate) struct Report {
     pub(crate) workload: Workload,
     pub(crate) nodes: usize,
+    pub(crate) bound: usize,
     pub(crate) pods: usize,
     pub(crate) rounds: usize,
     pub(crate) cores: usize,
@@ -28,13 +29,24 @@ pub(crate) struct Entry {
     pub(crate) runs: Vec<Sample>,
 }
 
-/// The three numbers that are compared.
+/// The numbers that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Numbers {
     pub(crate) pods_per_second: f64,
     pub(crate) cpu_ms_per_pod: f64,
     pub(crate) peak_rss_mib: f64,
+    pub(crate) first_bind_seconds: f64,
+    pub(crate) start_cpu_ms: f64,
 }
+
+/// The columns of the table: heading, number, decimals.
+const COLUMNS: [(&str, fn(&Numbers) -> f64, usize); 5] = [
+    ("pods/s", |n| n.pods_per_second, 0),
+    ("CPU ms/pod", |n| n.cpu_ms_per_pod, 2),
+    ("peak RSS MiB", |n| n.peak_rss_mib, 0),
+    ("first bind s", |n| n.first_bind_seconds, 1),
+    ("start CPU ms", |n| n.start_cpu_ms, 0),
+];
 
 impl Entry {
     /// One scheduler's runs, in rounds, beside kube-scheduler's.
@@ -43,6 +55,8 @@ impl Entry {
             pods_per_second: sample.pods_per_second,
             cpu_ms_per_pod: sample.cpu_ms_per_pod,
             peak_rss_mib: sample.peak_rss_mib,
+            first_bind_seconds: sample.first_bind_seconds,
+            start_cpu_ms: sample.start_cpu_ms,
         };
         let numbers: Vec<Numbers> = runs.iter().map(of).collect();
         let ratios = |reference: &[Sample]| -> Vec<Numbers> {
@@ -53,18 +67,18 @@ impl Entry {
 }
 
 impl Numbers {
+    fn of(number: impl Fn(fn(&Self) -> f64) -> f64) -> Self {
+        let [pods_per_second, cpu_ms_per_pod, peak_rss_mib, first_bind_seconds, start_cpu_ms] = COLUMNS.map(|(_, field, _)| number(field));
+        Self { pods_per_second, cpu_ms_per_pod, peak_rss_mib, first_bind_seconds, start_cpu_ms }
+    }
+
     fn divided_by(self, other: Self) -> Self {
-        Self {
-            pods_per_second: self.pods_per_second / other.pods_per_second,
-            cpu_ms_per_pod: self.cpu_ms_per_pod / other.cpu_ms_per_pod,
-            peak_rss_mib: self.peak_rss_mib / other.peak_rss_mib,
-        }
+        Self::of(|field| field(&self) / field(&other))
     }
 }
 
 fn medians(numbers: &[Numbers]) -> Numbers {
-    let of = |field: fn(&Numbers) -> f64| median(numbers.iter().map(field).collect());
-    Numbers { pods_per_second: of(|n| n.pods_per_second), cpu_ms_per_pod: of(|n| n.cpu_ms_per_pod), peak_rss_mib: of(|n| n.peak_rss_mib) }
+    Numbers::of(|field| median(numbers.iter().map(field).collect()))
 }
 
 /// The middle value; of an even number of values, the mean of the two in the middle.
@@ -81,25 +95,19 @@ fn median(mut values: Vec<f64>) -> f64 {
 pub(crate) fn render(report: &Report) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(["scheduler", "pods/s", "×", "CPU ms/pod", "×", "peak RSS MiB", "×"]);
+    table.set_header(["scheduler"].into_iter().chain(COLUMNS.iter().flat_map(|(heading, _, _)| [*heading, "×"])));
     for entry in &report.schedulers {
-        let ratio = |field: fn(&Numbers) -> f64| entry.ratio.as_ref().map_or_else(String::new, |r| format!("{:.2}", field(r)));
-        let Numbers { pods_per_second, cpu_ms_per_pod, peak_rss_mib } = entry.median;
-        table.add_row([
-            entry.name.to_owned(),
-            format!("{pods_per_second:.0}"),
-            ratio(|n| n.pods_per_second),
-            format!("{cpu_ms_per_pod:.2}"),
-            ratio(|n| n.cpu_ms_per_pod),
-            format!("{peak_rss_mib:.0}"),
-            ratio(|n| n.peak_rss_mib),
-        ]);
+        let cells = COLUMNS.iter().flat_map(|(_, field, decimals)| {
+            let ratio = entry.ratio.as_ref().map_or_else(String::new, |r| format!("{:.2}", field(r)));
+            [format!("{:.decimals$}", field(&entry.median)), ratio]
+        });
+        table.add_row([entry.name.to_owned()].into_iter().chain(cells));
     }
     table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     let workload = clap::ValueEnum::to_possible_value(&report.workload).map(|v| v.get_name().to_owned()).unwrap_or_default();
-    let Report { nodes, pods, rounds, cores, .. } = report;
+    let Report { nodes, bound, pods, rounds, cores, .. } = report;
     format!(
-        "Workload {workload}: {nodes} nodes, {pods} pods, {cores} cores shared with the API server.\n\
+        "Workload {workload}: {nodes} nodes, {bound} pods on them before, {pods} pods, {cores} cores shared with the API server.\n\
          Medians of {rounds} rounds; × is the median of the ratios to kube-scheduler in the same round.\n\n{table}\n"
     )
 }
@@ -115,16 +123,21 @@ mod tests {
             peak_rss_mib: 10.0,
             created_after_seconds: 0.0,
             bound_after_seconds: 0.0,
-            start_cpu_ms: 0.0,
+            first_bind_seconds: 2.0,
+            start_cpu_ms: 100.0,
         }
+    }
+
+    fn numbers(pods_per_second: f64, cpu_ms_per_pod: f64, peak_rss_mib: f64, first_bind_seconds: f64, start_cpu_ms: f64) -> Numbers {
+        Numbers { pods_per_second, cpu_ms_per_pod, peak_rss_mib, first_bind_seconds, start_cpu_ms }
     }
 
     #[test]
     fn ratios_are_taken_round_by_round() {
         let reference = [sample(100.0, 4.0), sample(50.0, 4.0), sample(200.0, 2.0)];
         let entry = Entry::new(Contender::Ours, &[sample(200.0, 1.0), sample(150.0, 1.0), sample(200.0, 1.0)], Some(&reference));
-        assert_eq!(entry.median, Numbers { pods_per_second: 200.0, cpu_ms_per_pod: 1.0, peak_rss_mib: 10.0 });
-        assert_eq!(entry.ratio, Some(Numbers { pods_per_second: 2.0, cpu_ms_per_pod: 0.25, peak_rss_mib: 1.0 }));
+        assert_eq!(entry.median, numbers(200.0, 1.0, 10.0, 2.0, 100.0));
+        assert_eq!(entry.ratio, Some(numbers(2.0, 0.25, 1.0, 1.0, 1.0)));
     }
 
     #[test]
@@ -136,9 +149,12 @@ mod tests {
     #[test]
     fn table_names_every_scheduler_and_leaves_out_missing_ratios() {
         let schedulers = vec![Entry::new(Contender::NullBinder, &[sample(421.4, 0.5)], None)];
-        let report = Report { workload: Workload::Basic, nodes: 5, pods: 7, rounds: 1, cores: 2, schedulers };
+        let report = Report { workload: Workload::Basic, nodes: 5, bound: 3, pods: 7, rounds: 1, cores: 2, schedulers };
         let text = render(&report);
-        assert!(text.contains("Workload basic: 5 nodes, 7 pods"), "{text}");
-        assert!(text.contains("| null binder |    421 |   |       0.50 |   |           10 |   |"), "{text}");
+        assert!(text.contains("Workload basic: 5 nodes, 3 pods on them before, 7 pods"), "{text}");
+        assert!(
+            text.contains("| null binder |    421 |   |       0.50 |   |           10 |   |          2.0 |   |          100 |   |"),
+            "{text}"
+        );
     }
 }

@@ -1,15 +1,25 @@
 //! Workloads: the nodes and the pods of each, after upstream's scheduler_perf templates.
-//! Leaves out who schedules them: that is a parameter of the pod.
+//! Leaves out who schedules them: that is a parameter of the pod; volumes are in `volumes`.
 
+use crate::volumes;
 use serde_json::{Value, json};
 
 /// Where the pods are created.
 pub(crate) const NAMESPACE: &str = "bench";
+/// Where pods are that had their nodes before any scheduler came.
+pub(crate) const BOUND: &str = "bound";
+/// Where pods are that no node can take.
+pub(crate) const HOPELESS: &str = "hopeless";
+/// The class of the hopeless: above the others, so that each looks for victims.
+pub(crate) const PRIORITY_CLASS: &str = "bench-high";
 
 /// Pods of 100m that a node of 4 CPUs takes.
 const PODS_PER_NODE: usize = 40;
+/// Pods of one kind among those that were bound before: the replicas of a large Deployment.
+const REPLICAS: usize = 500;
 const ZONES: usize = 10;
 const ZONE: &str = "topology.kubernetes.io/zone";
+const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// What is scheduled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
@@ -23,27 +33,59 @@ pub(crate) enum Workload {
     NodeAffinity,
     /// Pods that must be in one zone with each other (required pod affinity)
     PodAffinity,
+    /// At most one on a node (required pod anti-affinity)
+    PodAntiAffinity,
+    /// Rather not on a node with each other (preferred pod anti-affinity)
+    PreferredPodAntiAffinity,
     /// Pods spread over the zones (maxSkew 5, DoNotSchedule)
     Spread,
+    /// The same, preferred (ScheduleAnyway)
+    PreferredSpread,
+    /// Each with a bound claim on a CSI volume; nodes take 39 of them (SchedulingCSIPVs)
+    CsiVolumes,
+    /// Each with a bound claim on an AWS volume of the in-tree kind (SchedulingInTreePVs)
+    InTreeVolumes,
+    /// As basic, while every 200 ms comes a pod of higher priority that fits nowhere (Unschedulable)
+    Unschedulable,
 }
 
 impl Workload {
     /// How many pods `n_nodes` take.
     pub(crate) fn room(self, n_nodes: usize) -> usize {
-        let usable = match self {
-            Self::Basic | Self::Ai | Self::Spread | Self::PodAffinity => n_nodes,
-            Self::NodeAffinity => (0..n_nodes).filter(|i| allowed_zones().contains(&zone(*i))).count(),
-        };
-        usable * PODS_PER_NODE
+        match self {
+            Self::PodAntiAffinity => n_nodes,
+            Self::CsiVolumes => n_nodes * volumes::CSI_LIMIT,
+            Self::NodeAffinity => (0..n_nodes).filter(|i| allowed_zones().contains(&zone(*i))).count() * PODS_PER_NODE,
+            _ => n_nodes * PODS_PER_NODE,
+        }
+    }
+
+    /// Whether hopeless pods come while the others are scheduled.
+    pub(crate) fn has_hopeless(self) -> bool {
+        self == Self::Unschedulable
+    }
+
+    /// What has to be there for node `i` beside its object: path and object.
+    pub(crate) fn for_node(self, i: usize) -> Option<(&'static str, Value)> {
+        (self == Self::CsiVolumes).then(|| volumes::csi_node(&node_name(i)))
+    }
+
+    /// What has to be there for pod `i`: paths and objects.
+    pub(crate) fn for_pod(self, i: usize) -> Vec<(String, Value)> {
+        match self {
+            Self::CsiVolumes => volumes::bound_claim(i, volumes::csi(i)),
+            Self::InTreeVolumes => volumes::bound_claim(i, volumes::in_tree(i)),
+            _ => Vec::new(),
+        }
     }
 
     /// Node number `i`.
     pub(crate) fn node(self, i: usize) -> Value {
         let zone = if self == Self::PodAffinity { zone(0) } else { zone(i) };
-        let name = format!("node-{i:05}");
+        let name = node_name(i);
         let mut node = json!({
             "apiVersion": "v1", "kind": "Node",
-            "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, ZONE: zone}},
+            "metadata": {"name": name, "labels": {HOSTNAME: name, ZONE: zone}},
             "status": {
                 "capacity": {"cpu": "4", "memory": "32Gi", "pods": "110"},
                 "allocatable": {"cpu": "4", "memory": "32Gi", "pods": "110"},
@@ -53,26 +95,19 @@ impl Workload {
         if self == Self::Ai {
             describe_storage(&mut node["metadata"], i);
         }
+        if self == Self::CsiVolumes {
+            volumes::limit(&mut node["status"]);
+        }
         node
     }
 
     /// Pod number `i`.
     pub(crate) fn pod(self, i: usize, scheduler_name: &str) -> Value {
-        let mut pod = json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": format!("pod-{i:06}"), "namespace": NAMESPACE},
-            "spec": {
-                "schedulerName": scheduler_name,
-                "automountServiceAccountToken": false,
-                "containers": [{
-                    "name": "pause", "image": "registry.k8s.io/pause:3.10.2", "ports": [{"containerPort": 80}],
-                    "resources": {"requests": {"cpu": "100m", "memory": "500Mi"}, "limits": {"cpu": "100m", "memory": "500Mi"}},
-                }],
-            },
-        });
+        let mut pod = plain(format!("pod-{i:06}"), NAMESPACE, ["100m", "500Mi"]);
+        pod["spec"]["schedulerName"] = scheduler_name.into();
         let blue = json!({"matchLabels": {"color": "blue"}});
         match self {
-            Self::Basic => {}
+            Self::Basic | Self::Unschedulable => {}
             Self::Ai => hint(&mut pod["metadata"], i),
             Self::NodeAffinity => {
                 let terms = json!([{"matchExpressions": [{"key": ZONE, "operator": "In", "values": allowed_zones()}]}]);
@@ -84,14 +119,62 @@ impl Workload {
                 let terms = json!([{"topologyKey": ZONE, "labelSelector": blue}]);
                 pod["spec"]["affinity"] = json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}});
             }
-            Self::Spread => {
+            Self::PodAntiAffinity => {
                 pod["metadata"]["labels"] = json!({"color": "blue"});
-                pod["spec"]["topologySpreadConstraints"] =
-                    json!([{"maxSkew": 5, "topologyKey": ZONE, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": blue}]);
+                let terms = json!([{"topologyKey": HOSTNAME, "labelSelector": blue}]);
+                pod["spec"]["affinity"] = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}});
             }
+            Self::PreferredPodAntiAffinity => {
+                pod["metadata"]["labels"] = json!({"color": "blue"});
+                let terms = json!([{"weight": 1, "podAffinityTerm": {"topologyKey": HOSTNAME, "labelSelector": blue}}]);
+                pod["spec"]["affinity"] = json!({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": terms}});
+            }
+            Self::Spread | Self::PreferredSpread => {
+                pod["metadata"]["labels"] = json!({"color": "blue"});
+                let otherwise = if self == Self::Spread { "DoNotSchedule" } else { "ScheduleAnyway" };
+                pod["spec"]["topologySpreadConstraints"] =
+                    json!([{"maxSkew": 5, "topologyKey": ZONE, "whenUnsatisfiable": otherwise, "labelSelector": blue}]);
+            }
+            Self::CsiVolumes | Self::InTreeVolumes => pod["spec"]["volumes"] = volumes::of_pod(i),
         }
         pod
     }
+}
+
+/// Pod number `i` of those that have a node from the start: small, and of as many kinds as a cluster of that size has applications.
+pub(crate) fn bound_pod(i: usize, n_nodes: usize) -> Value {
+    let mut pod = plain(format!("bound-{i:06}"), BOUND, ["10m", "10Mi"]);
+    let application = i / REPLICAS;
+    pod["metadata"]["labels"] = json!({"app": format!("app-{application}"), "pod-template-hash": format!("{application:010x}")});
+    pod["spec"]["nodeName"] = node_name(i % n_nodes).into();
+    pod
+}
+
+/// Hopeless pod number `i`: no node has nine CPUs.
+pub(crate) fn hopeless_pod(i: usize, scheduler_name: &str) -> Value {
+    let mut pod = plain(format!("hopeless-{i:06}"), HOPELESS, ["9", "500Mi"]);
+    pod["spec"]["schedulerName"] = scheduler_name.into();
+    pod["spec"]["priorityClassName"] = PRIORITY_CLASS.into();
+    pod
+}
+
+fn plain(name: String, namespace: &str, [cpu, memory]: [&str; 2]) -> Value {
+    let amounts = json!({"cpu": cpu, "memory": memory});
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "automountServiceAccountToken": false,
+            "containers": [{
+                "name": "pause", "image": "registry.k8s.io/pause:3.10.2", "ports": [{"containerPort": 80}],
+                "resources": {"requests": amounts, "limits": amounts},
+            }],
+        },
+    })
+}
+
+fn node_name(i: usize) -> String {
+    format!("node-{i:05}")
 }
 
 fn zone(i: usize) -> String {
@@ -146,6 +229,7 @@ mod tests {
         assert_eq!(Workload::Basic.room(20), 800);
         assert_eq!(Workload::NodeAffinity.room(20), 400);
         assert_eq!(Workload::NodeAffinity.room(3), 120);
+        assert_eq!(Workload::PodAntiAffinity.room(20), 20);
     }
 
     #[test]
