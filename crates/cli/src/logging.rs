@@ -3,6 +3,7 @@
 
 use aisched_core::decision::Decision;
 use std::fmt::Write as _;
+use std::io::BufWriter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
@@ -18,6 +19,8 @@ pub(crate) enum LogFormat {
 
 /// Lines that may wait for the reader.
 const BUFFERED_LINES: usize = 16_384;
+/// Bytes written at once, at most.
+const BUFFER: usize = 64 * 1024;
 /// Nodes that a `[ScoreMap]` line names.
 const SCORE_MAP_NODES: usize = 20;
 
@@ -36,7 +39,9 @@ impl Logging {
 
 /// Starts logging. `verbosity` is kube-scheduler's `--v`: 4 and more log what is for developers. `RUST_LOG` wins.
 pub(crate) fn start(format: LogFormat, verbosity: u8) -> Logging {
-    let (writer, guard) = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(BUFFERED_LINES).finish(std::io::stderr());
+    // The writing thread flushes when no line waits: a busy scheduler then writes many lines at once.
+    let stderr = BufWriter::with_capacity(BUFFER, std::io::stderr());
+    let (writer, guard) = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(BUFFERED_LINES).finish(stderr);
     let dropped = writer.error_counter();
     let default = match verbosity {
         0..=3 => "info,kube_runtime=error,kube_client=off,hyper=warn,tower=warn,h2=warn,rustls=warn",

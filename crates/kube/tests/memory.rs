@@ -1,5 +1,6 @@
 //! What the watch keeps of a bound pod, and that a new list does not take it twice: counted bytes, so the machine does not matter.
 //! Leaves out what the engine keeps.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 use aisched_core::event::Event;
 use aisched_kube::watch::{AWAITED, Gate, Health, WatchOptions, watch};
