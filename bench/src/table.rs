@@ -39,8 +39,10 @@ pub(crate) struct Numbers {
     pub(crate) start_cpu_ms: f64,
 }
 
-/// The columns of the table: heading, number, decimals.
-const COLUMNS: [(&str, fn(&Numbers) -> f64, usize); 5] = [
+/// A column of the table: heading, number, decimals.
+type Column = (&'static str, fn(&Numbers) -> f64, usize);
+
+const COLUMNS: [Column; 5] = [
     ("pods/s", |n| n.pods_per_second, 0),
     ("CPU ms/pod", |n| n.cpu_ms_per_pod, 2),
     ("peak RSS MiB", |n| n.peak_rss_mib, 0),
