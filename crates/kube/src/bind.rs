@@ -27,20 +27,20 @@ pub struct BindOptions {
     pub concurrency: usize,
     /// How often a bind is sent again that the server was too busy to look at.
     pub busy_retries: usize,
-    /// How often the pod is read when the answer to its bind was lost.
-    pub reads: usize,
+    /// Pause before a pod is read again of whose bind the answer was lost; it doubles each time.
+    pub first_pause: Duration,
 }
 
 impl Default for BindOptions {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(10), concurrency: 64, busy_retries: 5, reads: 3 }
+        Self { deadline: Duration::from_secs(10), concurrency: 64, busy_retries: 5, first_pause: Duration::from_millis(250) }
     }
 }
 
 /// The longest that a busy server may make one bind wait between attempts.
 const LONGEST_BUSY_WAIT: Duration = Duration::from_secs(5);
-/// Pause before the pod is read again.
-const READ_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause before a pod is read again.
+const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Binds pods. Cloning shares the limit.
 #[derive(Clone)]
@@ -136,24 +136,30 @@ impl Binder {
         call(&self.client, request, self.options.deadline).await
     }
 
-    /// Finds out what became of a pod whose bind was refused or whose answer was lost.
+    /// Finds out what became of a pod whose bind was refused or whose answer was lost, for as long as the server does not say.
+    ///
+    /// Not sooner: the pod may be on the node, and its room must not be given to another.
     async fn resolve(&self, pod: &PodRef, node: &str, problem: &str) -> BindOutcome {
         let api = Api::<Pod>::namespaced(self.client.clone(), &pod.namespace);
-        for attempt in 0..self.options.reads.max(1) {
-            if attempt > 0 {
-                tokio::time::sleep(READ_PAUSE).await;
+        let mut pause = self.options.first_pause;
+        let found = loop {
+            let answer = timeout(self.options.deadline, api.get_opt(&pod.name)).await;
+            match answer.map(|read| read.map_err(|error| Problem::of(&error))) {
+                Ok(Ok(found)) => break found,
+                Err(_) | Ok(Err(Problem::Unreachable(_) | Problem::Busy(..) | Problem::Server(..) | Problem::Unauthorized(_))) => {}
+                Ok(Err(refused)) => return BindOutcome::Failed(format!("{problem}; and the pod cannot be read: {}", refused.message())),
             }
-            let Ok(Ok(found)) = timeout(self.options.deadline, api.get_opt(&pod.name)).await else { continue };
-            let Some(found) = found.filter(|f| f.metadata.uid.as_deref() == Some(&pod.uid)) else {
-                return BindOutcome::Gone("the pod no longer exists".into());
-            };
-            return match found.spec.and_then(|s| s.node_name).filter(|n| !n.is_empty()) {
-                Some(bound) if bound == node => BindOutcome::Bound,
-                Some(other) => BindOutcome::Gone(format!("the pod is bound to {other} already")),
-                None => BindOutcome::Failed(problem.into()),
-            };
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        };
+        let Some(found) = found.filter(|f| f.metadata.uid.as_deref() == Some(&pod.uid)) else {
+            return BindOutcome::Gone("the pod no longer exists".into());
+        };
+        match found.spec.and_then(|s| s.node_name).filter(|n| !n.is_empty()) {
+            Some(bound) if bound == node => BindOutcome::Bound,
+            Some(other) => BindOutcome::Gone(format!("the pod is bound to {other} already")),
+            None => BindOutcome::Failed(problem.into()),
         }
-        BindOutcome::Failed(format!("{problem}; and the pod cannot be read"))
     }
 }
 

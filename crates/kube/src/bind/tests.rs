@@ -15,7 +15,12 @@ async fn bind(posts: Vec<Make>, read: Make) -> (BindOutcome, Vec<String>) {
         _ => read(),
     })
     .await;
-    let options = BindOptions { deadline: Duration::from_millis(300), busy_retries: 2, ..BindOptions::default() };
+    let options = BindOptions {
+        deadline: Duration::from_millis(300),
+        busy_retries: 2,
+        first_pause: Duration::from_millis(1),
+        ..BindOptions::default()
+    };
     let outcome = Binder::new(mock.client(), options).bind(&pod_ref("u"), "n1").await;
     (outcome, mock.seen().iter().map(crate::testing::Seen::line).collect())
 }
@@ -57,6 +62,30 @@ async fn outcome_is_what_became_of_the_pod() {
     for (name, post, read, expected) in cases {
         assert_eq!(bind(vec![post], read).await.0, expected, "{name}");
     }
+}
+
+/// The pod may be on its node: its room is nobody else's until the server says what became of it.
+#[tokio::test]
+async fn pod_is_read_until_the_server_answers() {
+    let n_reads = AtomicUsize::new(0);
+    let mock = Mock::start(move |seen| match (seen.method.as_str(), n_reads.load(Ordering::SeqCst)) {
+        ("POST", _) => Answer::status(500, "InternalError", "etcd"),
+        (_, 8) => pod("u", json!("n1")),
+        (_, n) => {
+            n_reads.store(n + 1, Ordering::SeqCst);
+            [Answer::status(500, "InternalError", "etcd"), Answer::Busy(0)].into_iter().nth(n % 2).unwrap()
+        }
+    });
+    let mock = mock.await;
+    let options = BindOptions { first_pause: Duration::from_micros(1), ..BindOptions::default() };
+    assert_eq!(Binder::new(mock.client(), options).bind(&pod_ref("u"), "n1").await, BindOutcome::Bound);
+    assert_eq!(mock.seen().len(), 10);
+}
+
+#[tokio::test]
+async fn pod_that_may_not_be_read_counts_as_not_bound() {
+    let (outcome, seen) = bind(vec![|| Answer::status(500, "InternalError", "etcd")], || Answer::status(403, "Forbidden", "no")).await;
+    assert_eq!((outcome, seen.len()), (BindOutcome::Failed("etcd; and the pod cannot be read: no".into()), 2));
 }
 
 #[tokio::test]
