@@ -11,9 +11,10 @@ usage() {
   cat <<EOF
 Runs all checks and tests.
 
-usage: ${0##*/} [--quick]
+usage: ${0##*/} [--quick | --long]
 
   --quick   the inner loop: leaves out what needs a control plane or Go
+  --long    everything, with 10,000 histories of a cluster in trouble and 20 rounds of killing the scheduler
   -h        this text
 
 stages: ${STAGES[*]}
@@ -61,6 +62,9 @@ stage_controlplane() {
 stage_e2e-tests() {
   cargo build --package ai-storage-scheduler && cargo test --package aisched-e2e --no-fail-fast -- --test-threads=6
 }
+
+# Only with --long. One history again, with all that was told and asked for: --seed N.
+stage_zero-loss() { cargo run --release --package aisched-sim --example zero_loss -- --seeds 10000; }
 
 # The scripts against a real API server.
 stage_cluster-scripts() {
@@ -145,6 +149,10 @@ main() {
   case "${1:-}" in
     '') ;;
     --quick) quick=1 ;;
+    --long)
+      export E2E_KILL_ROUNDS=20
+      FULL_STAGES+=(zero-loss)
+      ;;
     -h | --help)
       STAGES+=("${FULL_STAGES[@]}")
       usage

@@ -106,3 +106,23 @@ fn namespace_that_goes_leaves_its_room_to_others() {
     assert_eq!(test.placed("waits"), "a");
     assert_eq!(test.overcommitted(), Vec::<String>::new());
 }
+
+#[test]
+fn node_whose_kubelet_turned_a_pod_away_is_left_out_for_a_while() {
+    let test = Test::new("turned-away");
+    test.add_node("a", json!({}));
+    let _scheduler = test.scheduler();
+    test.add_pod("first", Test::cpu("1"));
+    assert_eq!(test.placed("first"), "a");
+    let message = "Pod was rejected: Node didn't have enough resource: cpu, requested: 1000, used: 7500, capacity: 8000";
+    let rejected = json!({"status": {"phase": "Failed", "reason": "OutOfcpu", "message": message}});
+    test.api().patch(&format!("{}/status", test.pod_path("first")), &rejected);
+    // Another shape shows that the scheduler has seen it.
+    test.add_pod("whole", Test::cpu("8"));
+    assert_eq!(test.placed("whole"), "a");
+    test.api().delete(&test.pod_path("whole"));
+    test.add_pod("second", Test::cpu("1"));
+    let (_, message) = test.refused("second");
+    assert!(message.contains("1 node(s) had a kubelet that turned such a pod away lately"), "{message}");
+    assert_eq!(test.placed("second"), "a");
+}

@@ -47,6 +47,41 @@ fn scheduler_killed_among_a_thousand_waiting_pods_loses_none_and_binds_none_twic
     assert!(message.contains(&format!("{N_NODES} Insufficient cpu")), "{message}");
 }
 
+/// How often it is killed: `E2E_KILL_ROUNDS`, or a few.
+fn rounds() -> usize {
+    std::env::var("E2E_KILL_ROUNDS").ok().map_or(3, |rounds| rounds.parse().expect("E2E_KILL_ROUNDS is a number"))
+}
+
+/// In each round pods keep coming, and the scheduler dies after a number of binds that differs.
+#[test]
+fn scheduler_killed_again_and_again_under_load_loses_nothing() {
+    const PER_ROUND: usize = 60;
+    let test = Test::new("killed-often");
+    let size = json!({"cpu": "64", "memory": "32Gi", "pods": "500"});
+    for i in 0..5 {
+        test.add_node(&i.to_string(), json!({"status": {"capacity": size, "allocatable": size}}));
+    }
+    let binds = Binds::watch(&test);
+    for round in 0..rounds() {
+        let before = binds.n_bound();
+        let scheduler = test.scheduler();
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..PER_ROUND).for_each(|i| drop(test.add_pod(&format!("p{round}-{i}"), json!({})))));
+            let wanted = before + 1 + (round * 37 + 11) % (PER_ROUND - 1);
+            eventually(&format!("{wanted} pods are bound"), || match binds.n_bound() {
+                bound if bound >= wanted => Ok(()),
+                bound => Err(format!("{bound} are")),
+            });
+            scheduler.kill();
+        });
+    }
+    let _last = test.scheduler();
+    let wanted = rounds() * PER_ROUND;
+    eventually("all pods are bound", || if binds.n_bound() == wanted { Ok(()) } else { Err(format!("{} are", binds.n_bound())) });
+    assert_eq!(test.overcommitted(), Vec::<String>::new());
+    assert_eq!(binds.bound_twice().len(), 0, "{:?}", binds.bound_twice());
+}
+
 #[test]
 fn scheduler_that_is_asked_to_end_ends_well() {
     let test = Test::new("ends");
