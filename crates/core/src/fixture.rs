@@ -61,6 +61,7 @@ pub(crate) fn spec_pod(name: &str, spec: PodSpec) -> Pod {
         ended: false,
         deleting: false,
         preempted: false,
+        rejected: None,
         start_s: None,
         nominated_node: None,
         refused: None,

@@ -339,6 +339,8 @@ pub enum ClusterEvent<'a> {
     Capacity(Option<&'a StorageCapacity>, &'a StorageCapacity),
     /// A volume was detached from a node.
     Detached(&'a Attachment),
+    /// The kubelet of this node may be tried again with pods that it turned away.
+    Readmits(&'a Str),
     /// A namespace appeared or changed its labels.
     Namespace,
 }

@@ -25,5 +25,6 @@ mod promises;
 mod provisioning;
 pub mod queue;
 pub mod records;
+mod rejections;
 mod templates;
 pub mod workload_profile;

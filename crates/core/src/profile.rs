@@ -132,9 +132,12 @@ impl Profile {
         Self::with_points(scheduler_name, plugins.into_iter().map(|(plugin, weight)| (plugin, weight, Points::ALL)))
     }
 
-    /// A profile of these plugins, each at these extension points alone; nodes are filtered in this order.
+    /// A profile of these plugins, each at these extension points alone; nodes are filtered in this order. What kubelets turned away
+    /// comes last, in every profile.
     pub fn with_points(scheduler_name: impl Into<Str>, plugins: impl IntoIterator<Item = (Box<dyn Plugin>, Weight, Points)>) -> Self {
-        let plugins = plugins.into_iter().map(|(plugin, weight, points)| Slot { plugin, weight, points }).collect();
+        let slot = |(plugin, weight, points)| Slot { plugin, weight, points };
+        let rejections = slot((Box::new(plugins::KubeletRejections) as Box<dyn Plugin>, Weight::Fixed(0), Points::ALL));
+        let plugins = plugins.into_iter().map(slot).chain([rejections]).collect();
         Self { scheduler_name: scheduler_name.into(), plugins }
     }
 
@@ -275,7 +278,7 @@ mod tests {
         let profile = Profile::of("s", plugins);
         let policy = Policy { plugin_weights: Some([0.9, 0.3, 0.1, 0.0, 0.0]), ..Policy::default() };
         let active: Vec<i64> = profile.active(&Config::default(), Some(&policy)).iter().map(|a| a.weight).collect();
-        assert_eq!(active, [7000, 6000, 2000]);
+        assert_eq!(active, [7000, 6000, 2000, 0], "the last is KubeletRejections, which scores nothing");
     }
 
     /// A profile of one plugin at these points alone.

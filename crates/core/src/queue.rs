@@ -61,6 +61,10 @@ pub struct Waiting {
     pub held: Option<Str>,
     /// Id of the policy answer whose result has been reported.
     pub reported: Option<Str>,
+    /// How often pods of other schedulers have been asked to leave for it.
+    pub n_raids: u32,
+    /// Until then it has no more of them asked.
+    pub raids_from: Millis,
     /// Whether its unusable hints have been reported.
     pub hints_reported: bool,
     state: State,
@@ -192,6 +196,8 @@ impl Queue {
             delayed_since: None,
             held: None,
             reported: None,
+            n_raids: 0,
+            raids_from: 0,
             hints_reported: false,
             state: State::InFlight,
             timestamp: now,

@@ -161,6 +161,7 @@ mod tests {
             ended: false,
             deleting: false,
             preempted: false,
+            rejected: None,
             start_s: None,
             nominated_node: None,
             refused: None,

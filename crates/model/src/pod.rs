@@ -30,6 +30,8 @@ pub struct Pod {
     pub deleting: bool,
     /// Whether a scheduler is deleting it to make room (condition `DisruptionTarget`, reason `PreemptionByScheduler`).
     pub preempted: bool,
+    /// Why the kubelet would not run it, if it has ended so: `OutOfcpu`, `NodeAffinity`, ….
+    pub rejected: Option<Str>,
     /// `status.startTime` in seconds since 1970; `None` while it has not started.
     pub start_s: Option<i64>,
     /// `status.nominatedNodeName`.
@@ -323,6 +325,15 @@ impl Pod {
 }
 
 impl PodSpec {
+    /// Whether a kubelet that turns the one away would turn the other away too: they ask for the same.
+    #[must_use]
+    pub fn is_of_shape(&self, other: &Self) -> bool {
+        self.requests == other.requests
+            && self.host_ports == other.host_ports
+            && self.node_selector == other.node_selector
+            && self.tolerations == other.tolerations
+    }
+
     /// Whether the pod has any term of pod affinity or anti-affinity.
     #[must_use]
     pub fn has_pod_affinity(&self) -> bool {

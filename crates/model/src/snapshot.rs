@@ -8,7 +8,7 @@ use crate::labels::Labels;
 use crate::node::NodeInfo;
 use crate::nominated::Nominated;
 use crate::owners::Owners;
-use crate::pod::Pod;
+use crate::pod::{Pod, PodSpec};
 use crate::topology::{Nearby, reach_of_requirements, reach_of_terms};
 use crate::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub room: BTreeMap<Str, Nearby<StorageCapacity>>,
     /// Nodes, each with a class of which a volume could not be made there lately.
     pub no_provisioning: BTreeSet<(Str, Str)>,
+    /// Pods that a node's kubelet has turned away lately, by node, each with the kubelet's reason.
+    pub turned_away: BTreeMap<Str, Vec<(Arc<PodSpec>, Str)>>,
     /// Volumes attached to nodes, by name; kept with its index by [`Snapshot::set_attachment`] and [`Snapshot::remove_attachment`].
     pub attachments: BTreeMap<Str, Arc<Attachment>>,
     /// Volumes attached to nodes, by node.

@@ -49,6 +49,7 @@ fn pod(name: &str, cpu: i64, change: impl FnOnce(&mut Pod, &mut PodSpec)) -> Eve
         ended: false,
         deleting: false,
         preempted: false,
+        rejected: None,
         start_s: None,
         nominated_node: None,
         refused: None,

@@ -1,10 +1,8 @@
-//! What happens to pods while the scheduler works on them: gates that open, resizes, deletions amid a bind, a namespace that goes.
+//! What happens to pods while the scheduler works on them: gates that open, resizes, a namespace that goes, a kubelet's no.
 //! Leaves out the scheduler's own death (`restart`) and the order of such things (`crates/sim`'s storm).
 
-use aisched_e2e::{Proxy, Test, eventually, merged};
+use aisched_e2e::{Test, eventually};
 use serde_json::{Value, json};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 #[test]
 fn gated_pod_waits_until_its_last_gate_is_gone() {
@@ -46,40 +44,6 @@ fn room_that_a_resized_pod_gives_back_is_used() {
     test.api().patch(&format!("{}/status", test.pod_path("shrinks")), &done);
     assert_eq!(test.placed("waits"), "a");
     assert_eq!(test.overcommitted(), Vec::<String>::new());
-}
-
-/// A scheduler whose first bind of `pod` meets a pod that has just been asked to go.
-fn deleting_before_the_bind(test: &Test, pod: &str) -> Proxy {
-    let mut proxy = Proxy::new(test);
-    let (api, path, end) = (test.api().clone(), test.pod_path(pod), format!("/pods/{pod}/binding"));
-    let met = AtomicBool::new(false);
-    proxy.listen(Arc::new(move |method, called, _| {
-        if method == "POST" && called.ends_with(&end) && !met.swap(true, Ordering::SeqCst) {
-            api.delete(&path);
-        }
-    }));
-    proxy
-}
-
-#[test]
-fn room_of_a_pod_deleted_during_its_bind_is_free_at_once() {
-    for (name, finalizers) in [("deleted-amid-bind", json!(null)), ("held-amid-bind", json!(["e2e.aisched/hold"]))] {
-        let test = Test::new(name);
-        test.add_node("a", json!({}));
-        let proxy = deleting_before_the_bind(&test, "first");
-        let mut options = test.options();
-        options.kubeconfig = proxy.kubeconfig.clone();
-        let mut scheduler = test.scheduler_with(&options, "scheduler");
-        scheduler.wait_until_ready();
-        test.add_pod("first", merged(Test::cpu("8"), json!({"metadata": {"finalizers": finalizers}})));
-        test.add_pod("second", Test::cpu("8"));
-        assert_eq!(test.placed("second"), "a");
-        let first = test.api().find(&test.pod_path("first"));
-        assert!(first.is_none_or(|first| first["spec"]["nodeName"] == Value::Null), "a pod that is being deleted has been bound");
-        if !finalizers.is_null() {
-            test.api().patch(&test.pod_path("first"), &json!({"metadata": {"finalizers": null}}));
-        }
-    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::consult::Heard;
 use crate::decide::{Choice, Outcome, decide, decide_with};
 use crate::event::{Action, ApiEvent, Millis, PodRef, Regarding, ResultReport};
 use crate::framework::Attempt;
+use crate::preemption::Nominate;
 use crate::profile::Profile;
 use crate::queue::Waiting;
 use crate::templates::Templates;
@@ -51,11 +52,14 @@ impl Engine {
         match &decision.node {
             Some(node) => self.assume(now, &pod, node, &decided.workload, decided.outcome.volumes),
             None => {
-                self.refuse(&pod, decision.message.clone().unwrap_or_default());
-                self.nominate(now, &pod, decided.outcome.nominate);
+                let put_off = self.puts_off(now, &pod, &decided.outcome.nominate);
+                self.refuse(&pod, decision.message.clone().unwrap_or_default() + put_off.as_deref().unwrap_or_default());
+                let nominate = if put_off.is_some() { Nominate::Keep } else { decided.outcome.nominate };
+                self.nominate(now, &pod, nominate);
                 self.queue.refused(now, &pod.uid, decided.outcome.refused_by);
                 self.refused_by_extenders(now, &pod, &consult);
                 self.ask_again(&pod.uid);
+                self.raid_again(now, &pod.uid);
                 self.report_failure(now, &pod.uid, decision.message.as_deref().unwrap_or_default());
             }
         }

@@ -34,6 +34,7 @@ use crate::profile::Profile;
 use crate::provisioning::Provisioning;
 use crate::queue::{Depth, Due, Queue, QueueOptions, Waiting};
 use crate::records::Records;
+use crate::rejections::Rejections;
 use crate::templates::Templates;
 use aisched_model::Str;
 use aisched_model::config::Config;
@@ -75,6 +76,7 @@ pub struct Engine {
     queue: Queue,
     records: Records,
     provisioning: Provisioning,
+    rejections: Rejections,
     /// Pods that were decided and whose bind has not ended.
     binding: BTreeMap<Str, Binding>,
     extenders: Vec<Extender>,
@@ -120,6 +122,7 @@ impl Engine {
             queue: Queue::new(options.queue),
             records: Records::new(options.records),
             provisioning: Provisioning::default(),
+            rejections: Rejections::default(),
             binding: BTreeMap::new(),
             extenders: Vec::new(),
             consults: BTreeMap::new(),
@@ -160,6 +163,9 @@ impl Engine {
                 self.wake(now, &ClusterEvent::Class(None, &class));
             }
         }
+        for node in self.rejections.let_in(self.cache.objects(), now) {
+            self.wake(now, &ClusterEvent::Readmits(&node));
+        }
         if self.synced {
             self.schedule_one(now);
         }
@@ -172,7 +178,7 @@ impl Engine {
         if !self.actions.is_empty() || (self.synced && self.queue.has_ready()) {
             return Some(now);
         }
-        self.queue.next_due().into_iter().chain(self.provisioning.next_due()).min()
+        self.queue.next_due().into_iter().chain(self.provisioning.next_due()).chain(self.rejections.next_due()).min()
     }
 
     /// What is to be done without deciding anything more: for the end.

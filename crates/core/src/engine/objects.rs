@@ -104,6 +104,7 @@ impl Engine {
     fn node_gone(&mut self, now: Millis, name: &Str) {
         self.reported.retain(|(node, _, _)| node != name);
         self.as_written.remove(name);
+        self.rejections.forget_node(self.cache.objects(), name);
         if let Some(node) = self.cache.remove_node(name) {
             self.wake(now, &ClusterEvent::NodeGone(&node));
         }
@@ -139,11 +140,19 @@ impl Engine {
 
     pub(super) fn pod_set(&mut self, now: Millis, pod: Arc<Pod>) {
         if pod.ended {
+            self.note_rejection(now, &pod);
             return self.pod_gone(now, &PodRef::from(&*pod));
         }
         match &pod.node {
             Some(node) => self.placed_pod_set(now, &pod, &node.clone()),
             None => self.waiting_pod_set(now, pod),
+        }
+    }
+
+    /// A pod that was on a node in this process's time has been turned away by the kubelet: others like it have to go elsewhere.
+    fn note_rejection(&mut self, now: Millis, pod: &Pod) {
+        if let Some((reason, node)) = pod.rejected.as_ref().zip(pod.node.as_ref()).filter(|_| self.cache.is_placed(&pod.uid)) {
+            self.rejections.rejected(self.cache.objects(), now, node, &pod.spec, reason);
         }
     }
 
@@ -154,7 +163,12 @@ impl Engine {
         self.consults.remove(&pod.uid);
         self.nomination_served(now, &pod.uid, node);
         let io = self.io_of(pod);
-        match self.cache.set_pod(pod.clone(), node, io) {
+        let old = self.cache.set_pod(pod.clone(), node, io);
+        let starts = pod.start_s.is_some() && old.as_ref().is_none_or(|old| old.start_s.is_none());
+        if starts && self.rejections.accepted(self.cache.objects(), node, &pod.spec) {
+            self.wake(now, &ClusterEvent::Readmits(node));
+        }
+        match old {
             None => self.wake(now, &ClusterEvent::PodPlaced(pod)),
             Some(old) if old.spec != pod.spec => self.wake(now, &ClusterEvent::PodChanged { old: &old, new: pod }),
             Some(_) => {}

@@ -8,8 +8,15 @@ use crate::preemption::{Candidate, Nominate};
 use aisched_model::Str;
 use aisched_model::node::PlacedPod;
 use aisched_model::pod::Pod;
+use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+/// How long a pod waits after its first preemption of pods of another scheduler before it may do that again.
+const FIRST_PAUSE_MS: Millis = 30_000;
+/// The longest such pause.
+const LAST_PAUSE_MS: Millis = 1_800_000;
 
 impl Engine {
     /// Does what a decision on a refused pod says of its nomination. The pod has to be in flight: it must not wake itself.
@@ -38,8 +45,42 @@ impl Engine {
         let victims = candidate.victims.iter().filter(|v| !v.deleting && nominated.condemn(v.uid.clone()));
         let victims: Vec<PodRef> = victims.map(|v| PodRef::from(&**v)).collect();
         if !victims.is_empty() {
+            self.raided(now, pod, candidate);
             let reporter = pod.spec.scheduler_name.clone();
             self.actions.push(Action::Preempt { pod: PodRef::from(&**pod), node: node.clone(), victims, reporter });
+        }
+    }
+
+    /// Whether others' pods would have to leave who have not been asked yet.
+    fn is_raid(&self, candidate: &Candidate) -> bool {
+        let nominated = &self.cache.snapshot().nominated;
+        let mut asked = candidate.victims.iter().filter(|v| !v.deleting && !nominated.is_condemned(&v.uid));
+        asked.any(|victim| self.profile_of(&victim.spec.scheduler_name).is_none())
+    }
+
+    /// Why a pod must not make pods of other schedulers leave again yet; `None` when it may, or does not mean to.
+    ///
+    /// Another scheduler may not know that the room is promised, and give it to its victims' successors: without a pause that grows,
+    /// both would go on for ever (k/k#130429).
+    pub(super) fn puts_off(&self, now: Millis, pod: &Pod, nominate: &Nominate) -> Option<String> {
+        let Nominate::On(candidate) = nominate else { return None };
+        let wait = self.queue.get(&pod.uid)?.raids_from.checked_sub(now).filter(|ms| *ms > 0 && self.is_raid(candidate))?;
+        Some(format!(" It waits {} s before it preempts pods of another scheduler again.", wait.div_ceil(1000)))
+    }
+
+    /// Pods of other schedulers have been asked to leave for a pod: the next time will be later.
+    fn raided(&mut self, now: Millis, pod: &Pod, candidate: &Candidate) {
+        let foreign = candidate.victims.iter().any(|victim| self.profile_of(&victim.spec.scheduler_name).is_none());
+        if let Some(waiting) = self.queue.get_mut(&pod.uid).filter(|_| foreign) {
+            waiting.raids_from = now.saturating_add((FIRST_PAUSE_MS << waiting.n_raids.min(16)).min(LAST_PAUSE_MS));
+            waiting.n_raids += 1;
+        }
+    }
+
+    /// Has a refused pod try again when it may preempt pods of other schedulers again.
+    pub(super) fn raid_again(&mut self, now: Millis, uid: &str) {
+        if let Some(at) = self.queue.get(uid).map(|waiting| waiting.raids_from).filter(|at| *at > now) {
+            self.queue.retry_by(uid, at);
         }
     }
 

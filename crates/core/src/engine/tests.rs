@@ -316,3 +316,25 @@ fn unusable_node_facts_are_reported_once_per_value() {
         assert_eq!(world.see(Event::NodeSet(Arc::new(node("n")), alloc::vec![fault(value)])).len(), events, "{value}");
     }
 }
+
+/// A kubelet that knows better (`OutOfcpu`) would else be sent the pod's successor at once, for ever.
+#[test]
+fn pod_that_a_kubelet_turned_away_is_not_sent_there_again_for_a_while() {
+    let mut world = World::new([node("n")]);
+    let on = |name: &str| Pod { node: Some("n".into()), ..requesting(name, "1", "1Gi") };
+    let turned_away = |name: &str| Pod { ended: true, rejected: Some("OutOfcpu".into()), ..on(name) };
+    world.pod(turned_away("stranger"));
+    assert_eq!(world.pod(requesting("p", "1", "1Gi")), ["bind p n"], "what was rejected before this process counts not");
+    world.pod(on("p"));
+    world.pod(turned_away("p"));
+    let done = world.pod(requesting("q", "1", "1Gi"));
+    assert!(done[1].contains("1 node(s) had a kubelet that turned such a pod away lately"), "{done:?}");
+    assert_eq!(world.pod(requesting("other", "2", "1Gi")), ["bind other n"]);
+    assert_eq!(world.engine.next_poll(world.now), Some(10_000));
+    assert_eq!(world.at(10_000), ["bind q n"]);
+    world.pod(on("q"));
+    world.pod(turned_away("q"));
+    world.pod(requesting("r", "1", "1Gi"));
+    let running = Pod { start_s: Some(1), ..on("elsewhere") };
+    assert_eq!(world.pod(running), ["bind r n"], "the kubelet runs such a pod");
+}

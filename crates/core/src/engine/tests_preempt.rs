@@ -204,3 +204,25 @@ fn budget_that_allows_nothing_spares_its_pods_while_it_is_there() {
         assert_eq!(done.last().unwrap(), &alloc::format!("preempt {victim} for p on n"));
     }
 }
+
+/// Another scheduler gives the room to its victim's successor, because it does not know that it is promised (k/k#130429).
+#[test]
+fn room_lost_to_another_scheduler_is_preempted_again_only_after_a_pause_that_grows() {
+    let theirs = |name: &str| on(with(wants(name, "8", 1), |s| s.scheduler_name = "default-scheduler".into()), "n");
+    let mut world = world([node("n")]);
+    world.pod(theirs("v0"));
+    assert_eq!(world.pod(wants("p", "8", 10)).last().unwrap(), "preempt v0 for p on n");
+    let mut last = 0;
+    for (i, pause) in [(1, 30_000), (2, 60_000), (3, 120_000)] {
+        world.now += 5_000;
+        world.pod(theirs(&alloc::format!("v{i}")));
+        world.see(gone(&alloc::format!("v{}", i - 1)));
+        let mut preempted = None;
+        for second in 0..=pause / 1000 {
+            let done = world.at(last + second * 1000);
+            preempted = preempted.or(done.iter().any(|d| d.starts_with("preempt ")).then_some(world.now));
+        }
+        assert_eq!(preempted, Some(last + pause), "round {i}");
+        last += pause;
+    }
+}

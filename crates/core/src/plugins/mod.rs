@@ -14,6 +14,7 @@ pub(crate) mod fixture_random;
 mod image_locality;
 mod inter_pod_affinity;
 mod io_pattern_based;
+mod kubelet_rejections;
 mod kueue_aware;
 mod node_affinity;
 mod node_declared_features;
@@ -37,6 +38,7 @@ mod volume_zone;
 
 pub(crate) use data_locality_aware::is_local;
 pub use inter_pod_affinity::InterPodAffinity;
+pub(crate) use kubelet_rejections::KubeletRejections;
 pub use node_affinity::NodeAffinity;
 pub use node_resources_balanced_allocation::NodeResourcesBalancedAllocation;
 pub use node_resources_fit::NodeResourcesFit;

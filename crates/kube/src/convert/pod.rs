@@ -5,7 +5,7 @@ use super::affinity::Context;
 use super::owners::controller;
 use super::{Converted, annotations, labels, migrated, requests};
 use crate::intern::Interner;
-use crate::objects::{ConditionObject, ContainerObject, PodObject, VolumeObject};
+use crate::objects::{ConditionObject, ContainerObject, PodObject, PodStatusObject, VolumeObject};
 use aisched_model::Str;
 use aisched_model::pod::{HostPort, KUEUE_WORKLOAD, LegacyDisk, Pod, PodSpec, PodVolume, PreemptionPolicy, RefusedCondition};
 use aisched_model::storage_facts::{ANNOTATION_PREFIX, Fault};
@@ -28,6 +28,7 @@ pub fn pod(object: &PodObject, interner: &mut Interner) -> Converted<Pod> {
         ended: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
         deleting: meta.deletion_timestamp.is_some(),
         preempted: status.conditions.iter().any(is_preemption),
+        rejected: rejection(status).map(|reason| interner.str(reason)),
         start_s: status.start_time.as_ref().map(|t| t.0.as_second()),
         nominated_node: status.nominated_node_name.as_deref().filter(|n| !n.is_empty()).map(|n| interner.str(n)),
         refused: refused.map(|c| Arc::new(RefusedCondition { reason: interner.str(&c.reason), message: interner.str(&c.message) })),
@@ -41,6 +42,12 @@ const IGNORED_ANNOTATIONS: &[&str] = &["kubectl.kubernetes.io/last-applied-confi
 /// Whether a plugin could read an annotation; of a bound pod only the scheduler's own count, and what names its gang.
 fn is_read(key: &str, bound: bool) -> bool {
     if bound { key.starts_with(ANNOTATION_PREFIX) || key == KUEUE_WORKLOAD } else { !IGNORED_ANNOTATIONS.contains(&key) }
+}
+
+/// Why the kubelet would not run the pod, if that is how it ended.
+fn rejection(status: &PodStatusObject) -> Option<&str> {
+    let rejected = status.message.as_ref().is_some_and(|message| message.starts_with("Pod was rejected"));
+    status.reason.as_deref().filter(|_| rejected && status.phase.as_deref() == Some("Failed"))
 }
 
 /// Whether the condition says that a scheduler is deleting the pod to make room for another.

@@ -70,6 +70,20 @@ fn pod_remembers_when_it_started_and_whether_it_makes_room_for_another() {
 }
 
 #[test]
+fn only_a_pod_that_the_kubelet_would_not_run_is_rejected() {
+    let status = |phase: &str, message: &str| json!({"phase": phase, "reason": "OutOfcpu", "message": message});
+    for (status, rejected) in [
+        (status("Failed", "Pod was rejected: Node didn't have enough resource: cpu"), Some("OutOfcpu")),
+        (status("Failed", "The node was low on resource: memory."), None),
+        (status("Pending", "Pod was rejected: no"), None),
+        (json!({"phase": "Failed"}), None),
+    ] {
+        let pod = pod_of(json!({"metadata": {}, "spec": {}, "status": status})).value;
+        assert_eq!(pod.rejected.as_deref(), rejected, "{status}");
+    }
+}
+
+#[test]
 fn annotations_are_whole_until_the_pod_has_a_node() {
     let annotations = json!({"ai-storage.keti/dataset": "d", "other/x": "1", "kubectl.kubernetes.io/last-applied-configuration": "{}"});
     for (node, expected) in [(Value::Null, vec!["ai-storage.keti/dataset", "other/x"]), (json!("n1"), vec!["ai-storage.keti/dataset"])] {

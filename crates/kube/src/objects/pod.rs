@@ -168,6 +168,8 @@ parts! {
 #[allow(missing_docs, reason = "the fields are the API's")]
 pub struct PodStatusObject {
     pub phase: Option<String>,
+    pub reason: Option<String>,
+    pub message: Option<String>,
     pub nominated_node_name: Option<String>,
     pub start_time: Option<Time>,
     #[serde(deserialize_with = "nullable")]

@@ -80,8 +80,8 @@ macro_rules! kinds {
 kinds! {
     Nodes: NodeObject => (Arc<Node>, Vec<Fault>), "nodes" in "", required: true,
         read: convert::node => with_faults, set: |(node, faults)| Event::NodeSet(node, faults), gone: |id: Id| Event::NodeGone(id.name);
-    // A pod that has ended uses nothing: it is not listed, and a pod that ends is told as gone.
-    Pods: PodObject => Arc<Pod>, "pods" in "", required: true, fields: "status.phase!=Succeeded,status.phase!=Failed",
+    // A pod that has ended uses nothing: one that ends well is not listed, and is told as gone. Of one that fails, the reason counts.
+    Pods: PodObject => Arc<Pod>, "pods" in "", required: true, fields: "status.phase!=Succeeded",
         read: convert::pod => shared, set: Event::PodSet,
         gone: |id: Id| Event::PodGone(PodRef { uid: id.uid, namespace: id.namespace, name: id.name });
     Claims: ClaimObject => Arc<Claim>, "persistentvolumeclaims" in "",
