@@ -170,7 +170,9 @@ impl Engine {
         }
         match old {
             None => self.wake(now, &ClusterEvent::PodPlaced(pod)),
-            Some(old) if old.spec != pod.spec => self.wake(now, &ClusterEvent::PodChanged { old: &old, new: pod }),
+            Some(old) if old.spec != pod.spec || old.deleting != pod.deleting => {
+                self.wake(now, &ClusterEvent::PodChanged { old: &old, new: pod })
+            }
             Some(_) => {}
         }
     }

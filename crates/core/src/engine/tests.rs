@@ -9,8 +9,9 @@ use crate::profile::{Profile, Weight};
 use aisched_model::config::Config;
 use aisched_model::labels::Labels;
 use aisched_model::node::Node;
-use aisched_model::pod::Pod;
+use aisched_model::pod::{Pod, SpreadConstraint};
 use aisched_model::policy::{Policy, PolicySource};
+use aisched_model::selector::{LabelSelector, Operator, Requirement};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -337,4 +338,38 @@ fn pod_that_a_kubelet_turned_away_is_not_sent_there_again_for_a_while() {
     world.pod(requesting("r", "1", "1Gi"));
     let running = Pod { start_s: Some(1), ..on("elsewhere") };
     assert_eq!(world.pod(running), ["bind r n"], "the kubelet runs such a pod");
+}
+
+/// PodTopologySpread counts a pod no more once its deletion has begun; kube-scheduler has the waiting pod wait until it is gone.
+#[test]
+fn pod_is_woken_when_the_deletion_of_one_that_it_is_spread_from_begins() {
+    let zone = |name: &str| Node { labels: Labels::from([("zone", name)]), ..node(name) };
+    let mut world = World::running(&["NodeResourcesFit", "PodTopologySpread"], [zone("a"), zone("b")]);
+    let mut config = Config::default();
+    config.apollo.endpoint = "".into();
+    world.see(Event::Configured(Arc::new(config)));
+    world.see(Event::Synced);
+    let web = |name: &str| {
+        with(requesting(name, "1", "1Gi"), |s| {
+            s.labels = Labels::from([("app", "web")]);
+            let app = Requirement { key: "app".into(), operator: Operator::In, values: ["web".into()].into() };
+            s.spread = [SpreadConstraint {
+                max_skew: 1,
+                topology_key: "zone".into(),
+                hard: true,
+                selector: Some(LabelSelector([app].into())),
+                min_domains: None,
+                honor_affinity: true,
+                honor_taints: false,
+                match_label_keys: Vec::new(),
+            }]
+            .into();
+        })
+    };
+    let on = |pod: Pod, node: &str| Pod { node: Some(node.into()), ..pod };
+    world.pod(on(web("first"), "a"));
+    world.pod(on(requesting("fills", "8", "1Gi"), "b"));
+    assert_eq!(world.pod(web("p"))[0], "condition p Unschedulable true");
+    world.now = 2000;
+    assert_eq!(world.pod(Pod { deleting: true, ..on(web("first"), "a") }), ["bind p a"]);
 }
