@@ -1,17 +1,20 @@
-//! A synthetic cluster: nodes of four storage tiers in ten zones, pods of one template or all different.
+//! A synthetic cluster: nodes of four storage tiers in ten zones; pods of one template, all different, near or apart, spread, with claims.
 //! The same numbers give the same cluster on every machine.
 
+use aisched_model::Str;
 use aisched_model::labels::Labels;
 use aisched_model::node::Node;
-use aisched_model::pod::{Pod, PodSpec};
+use aisched_model::pod::{Pod, PodAffinity, PodAffinityTerm, PodSpec, PodVolume, SpreadConstraint};
 use aisched_model::resources::{Bytes, MilliCpu};
-use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement};
+use aisched_model::selector::{LabelSelector, NodeSelectorTerm, Operator, Requirement};
 use aisched_model::storage_facts::{self, NodeSize};
+use aisched_model::volume::{AccessModes, Claim, Volume};
 use std::sync::{Arc, LazyLock};
 
 /// Name that the pods ask for.
 pub(crate) const SCHEDULER: &str = "ai-storage-scheduler";
 
+const ZONE: &str = "topology.kubernetes.io/zone";
 const CPUS: i64 = 32;
 const MEMORY_GIB: i64 = 128;
 const PODS: usize = 110;
@@ -23,25 +26,82 @@ pub(crate) enum Pods {
     Repeated,
     /// No two alike in labels, hints, requests and node affinity.
     Different,
+    /// Of one template, all in one zone (required pod affinity).
+    Near,
+    /// Of one template, no two on one node (required pod anti-affinity).
+    Apart,
+    /// Of one template, evenly over the zones (`DoNotSchedule`).
+    Spread,
+    /// Each with a claim of its own, bound to a volume in one zone.
+    Claims,
 }
 
 impl Pods {
-    pub(crate) const ALL: [Self; 2] = [Self::Repeated, Self::Different];
+    pub(crate) const ALL: [Self; 6] = [Self::Repeated, Self::Different, Self::Near, Self::Apart, Self::Spread, Self::Claims];
 
     /// Pod number `i`.
     pub(crate) fn pod(self, i: usize) -> Pod {
-        static TEMPLATE: LazyLock<Arc<PodSpec>> = LazyLock::new(|| Arc::new(template(0)));
+        type Template = LazyLock<Arc<PodSpec>>;
+        static REPEATED: Template = LazyLock::new(|| Arc::new(template(0)));
+        static NEAR: Template = LazyLock::new(|| Arc::new(near()));
+        static APART: Template = LazyLock::new(|| Arc::new(apart()));
+        static SPREAD: Template = LazyLock::new(|| Arc::new(spread()));
         let spec = match self {
-            Self::Repeated => TEMPLATE.clone(),
+            Self::Repeated => REPEATED.clone(),
             Self::Different => Arc::new(different(i)),
+            Self::Near => NEAR.clone(),
+            Self::Apart => APART.clone(),
+            Self::Spread => SPREAD.clone(),
+            Self::Claims => {
+                Arc::new(PodSpec { volumes: vec![PodVolume::Claim { claim: claim_name("own", i), read_only: false }], ..template(0) })
+            }
         };
         named(format!("pod-{i}"), spec)
     }
 }
 
 /// How many pods certainly fit.
-pub(crate) fn room(n_nodes: usize, bound: usize) -> usize {
-    n_nodes * PODS.saturating_sub(bound) / 4
+pub(crate) fn room(pods: Pods, n_nodes: usize, bound: usize) -> usize {
+    match pods {
+        Pods::Repeated | Pods::Different | Pods::Spread | Pods::Claims => n_nodes * PODS.saturating_sub(bound) / 4,
+        Pods::Near => n_nodes * PODS.saturating_sub(bound) / 40,
+        Pods::Apart => n_nodes,
+    }
+}
+
+/// A claim with its volume, which lies in one of the ten zones.
+pub(crate) fn claim(of: &str, i: usize) -> (Claim, Volume) {
+    let name = claim_name(of, i);
+    let volume_name: Str = format!("pv-{name}").into();
+    let zone = Requirement { key: ZONE.into(), operator: Operator::In, values: vec![format!("zone{}", i % 10).into()] };
+    let modes = AccessModes { read_write_once: true, ..AccessModes::default() };
+    let claim = Claim {
+        uid: format!("uid-{name}").into(),
+        namespace: "default".into(),
+        name: name.clone(),
+        volume: Some(volume_name.clone()),
+        bind_completed: true,
+        storage_class: Some("fast".into()),
+        access_modes: modes,
+        requested: 1 << 30,
+        ..Claim::default()
+    };
+    let volume = Volume {
+        name: volume_name,
+        driver: Some("csi.example.org".into()),
+        handle: Some(name.clone()),
+        node_affinity: Some(vec![NodeSelectorTerm { labels: vec![zone], ..NodeSelectorTerm::default() }]),
+        storage_class: "fast".into(),
+        access_modes: modes,
+        capacity: 1 << 30,
+        claim: Some(("default".into(), name, claim.uid.clone())),
+        ..Volume::default()
+    };
+    (claim, volume)
+}
+
+fn claim_name(of: &str, i: usize) -> Str {
+    format!("{of}-{i}").into()
 }
 
 /// Node number `i`.
@@ -51,7 +111,7 @@ pub(crate) fn node(i: usize) -> Node {
     let name = format!("node-{i:05}");
     let labels: Labels = [
         ("kubernetes.io/hostname".to_owned(), name.clone()),
-        ("topology.kubernetes.io/zone".to_owned(), format!("zone{}", i % 10)),
+        (ZONE.to_owned(), format!("zone{}", i % 10)),
         ("topology.kubernetes.io/rack".to_owned(), format!("rack{}", i / 20)),
         (format!("storage-tier/{tier}"), "true".to_owned()),
         ("layer".to_owned(), if i % 4 < 2 { "compute" } else { "storage" }.to_owned()),
@@ -80,6 +140,48 @@ pub(crate) fn bound_pod(i: usize, j: usize) -> Pod {
     static SPEC: LazyLock<Arc<PodSpec>> =
         LazyLock::new(|| Arc::new(PodSpec { scheduler_name: "default-scheduler".into(), ..requesting(100, 500) }));
     Pod { node: Some(format!("node-{i:05}").into()), ..named(format!("bound-{i}-{j}"), SPEC.clone()) }
+}
+
+/// An AI pod of the group `app`, with a selector of the group.
+fn grouped(app: &str) -> (PodSpec, LabelSelector) {
+    let labels = [("app", app)].into_iter().collect();
+    let own = Requirement { key: "app".into(), operator: Operator::In, values: vec![app.into()] };
+    (PodSpec { labels, ..template(0) }, LabelSelector(vec![own]))
+}
+
+fn term(selector: LabelSelector, key: &str) -> PodAffinity {
+    let term = PodAffinityTerm {
+        selector: Some(selector),
+        namespaces: vec!["default".into()],
+        namespace_selector: None,
+        topology_key: key.into(),
+    };
+    PodAffinity { required: vec![term], preferred: Vec::new() }
+}
+
+fn near() -> PodSpec {
+    let (spec, group) = grouped("near");
+    PodSpec { pod_affinity: term(group, ZONE), ..spec }
+}
+
+fn apart() -> PodSpec {
+    let (spec, group) = grouped("apart");
+    PodSpec { pod_anti_affinity: term(group, "kubernetes.io/hostname"), ..spec }
+}
+
+fn spread() -> PodSpec {
+    let (spec, group) = grouped("spread");
+    let constraint = SpreadConstraint {
+        max_skew: 5,
+        topology_key: ZONE.into(),
+        hard: true,
+        selector: Some(group),
+        min_domains: None,
+        honor_affinity: true,
+        honor_taints: false,
+        match_label_keys: Vec::new(),
+    };
+    PodSpec { spread: vec![constraint], ..spec }
 }
 
 fn named(name: String, spec: Arc<PodSpec>) -> Pod {
@@ -121,7 +223,7 @@ fn different(i: usize) -> PodSpec {
     let more = ("ai-storage.keti/required-iops".to_owned(), (1 + i % 50).to_string());
     spec.annotations = spec.annotations.iter().map(|(k, v)| (k.to_string(), v.to_string())).chain([more]).collect();
     let zones = (0..3).map(|k| format!("zone{}", (i + k) % 10).into()).collect();
-    let requirement = Requirement { key: "topology.kubernetes.io/zone".into(), operator: Operator::In, values: zones };
+    let requirement = Requirement { key: ZONE.into(), operator: Operator::In, values: zones };
     spec.node_affinity.required = Some(vec![NodeSelectorTerm { labels: vec![requirement], ..NodeSelectorTerm::default() }]);
     spec
 }

@@ -25,6 +25,9 @@ struct Args {
     /// Pods bound to each node before the first decision
     #[arg(long, default_value_t = 10)]
     bound: usize,
+    /// Claims of other pods that are there beforehand, each with its volume
+    #[arg(long, default_value_t = 0)]
+    volumes: usize,
     /// Seconds of CPU spent on each row
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
@@ -65,18 +68,18 @@ fn main() {
 }
 
 fn row(args: &Args, plugins: Plugins, pods: Pods) {
-    let mut engine = engine(plugins, args.nodes, args.bound);
+    let mut engine = engine(plugins, args);
     let mut run = Run::default();
     for i in 0..WARM_UP {
-        run.one(&mut engine, pods.pod(i));
+        run.one(&mut engine, pods, i);
     }
     run = Run::default();
-    let room = cluster::room(args.nodes, args.bound);
+    let room = cluster::room(pods, args.nodes, args.bound);
     for i in WARM_UP..room {
         if run.is_done(args) {
             break;
         }
-        run.one(&mut engine, pods.pod(i));
+        run.one(&mut engine, pods, i);
     }
     run.polls.sort_unstable();
     let percentile = |p: usize| run.polls[(run.polls.len() - 1) * p / 100].as_secs_f64() * 1e6;
@@ -93,7 +96,7 @@ fn row(args: &Args, plugins: Plugins, pods: Pods) {
 }
 
 /// An engine that knows the cluster and has nothing to do.
-fn engine(plugins: Plugins, n_nodes: usize, bound: usize) -> Engine {
+fn engine(plugins: Plugins, args: &Args) -> Engine {
     let profile = match plugins {
         Plugins::All => Profile::ai_storage(cluster::SCHEDULER),
         Plugins::Default => Profile::of(cluster::SCHEDULER, DEFAULT_PLUGINS.iter().map(|(name, weight)| (*name, Weight::Fixed(*weight)))),
@@ -102,14 +105,23 @@ fn engine(plugins: Plugins, n_nodes: usize, bound: usize) -> Engine {
     let mut config = Config::default();
     config.apollo.endpoint = "".into(); // no one to ask
     engine.handle(0, Event::Configured(Arc::new(config)));
-    for i in 0..n_nodes {
+    for i in 0..args.volumes {
+        set_claim(&mut engine, "other", i);
+    }
+    for i in 0..args.nodes {
         engine.handle(0, Event::NodeSet(Arc::new(cluster::node(i)), Vec::new()));
-        for j in 0..bound {
+        for j in 0..args.bound {
             engine.handle(0, Event::PodSet(Arc::new(cluster::bound_pod(i, j))));
         }
     }
     engine.handle(0, Event::Synced);
     engine
+}
+
+fn set_claim(engine: &mut Engine, of: &str, i: usize) {
+    let (claim, volume) = cluster::claim(of, i);
+    engine.handle(0, Event::VolumeSet(Arc::new(volume)));
+    engine.handle(0, Event::ClaimSet(Arc::new(claim)));
 }
 
 /// What was measured.
@@ -136,8 +148,11 @@ impl Run {
     }
 
     /// A pod's whole way through the engine.
-    fn one(&mut self, engine: &mut Engine, pod: Pod) {
-        let pod = Arc::new(pod);
+    fn one(&mut self, engine: &mut Engine, pods: Pods, i: usize) {
+        if matches!(pods, Pods::Claims) {
+            set_claim(engine, "own", i);
+        }
+        let pod = Arc::new(pods.pod(i));
         self.event(engine, Event::PodSet(pod.clone()));
         let began = cpu();
         let actions = engine.poll(0);

@@ -133,33 +133,33 @@ fn look_at_nodes<'r>(
         Some((names, others)) => {
             let only: Vec<usize> = names.iter().filter_map(|name| snapshot.node_idx(name)).collect();
             spare.narrow(&only, others, parts, nodes);
-            judge_contested(parts, attempt, spare, |idx| only.contains(&idx));
+            judge_contested(parts, attempt, spare, columns, |idx| only.contains(&idx));
             return spare;
         }
         None => rows,
     };
     rows.refresh(parts, nodes, columns);
-    judge_contested(parts, attempt, rows, |_| true);
+    judge_contested(parts, attempt, rows, columns, |_| true);
     rows
 }
 
 /// Has the rest of the plugins judge, and where room is kept for other pods, all of them once more.
-fn judge_contested(parts: &[Part<'_>], attempt: &Attempt<'_>, rows: &mut Rows, candidate: impl Fn(usize) -> bool) {
-    rows.judge_anew(parts, &attempt.snapshot.nodes);
+fn judge_contested(parts: &[Part<'_>], attempt: &Attempt<'_>, rows: &mut Rows, columns: &mut Columns, candidate: impl Fn(usize) -> bool) {
+    rows.judge_anew(parts, &attempt.snapshot.nodes, columns);
     let snapshot = attempt.snapshot;
     let contested = snapshot.nominated.nodes().filter(|node| rivals(attempt, node).next().is_some());
     let contested: Vec<usize> = contested.filter_map(|node| snapshot.node_idx(node)).filter(|idx| candidate(*idx)).collect();
-    if contested.is_empty() {
-        return;
-    }
-    let judges = judges(parts);
-    let mut trial = Trial::new(attempt, &judges);
-    for idx in contested {
-        trial.enter(idx);
-        if let Some(against) = trial.judge() {
-            rows.overrule(idx, against, parts);
+    if !contested.is_empty() {
+        let judges = judges(parts);
+        let mut trial = Trial::new(attempt, &judges);
+        for idx in contested {
+            trial.enter(idx);
+            if let Some(against) = trial.judge() {
+                rows.overrule(idx, against, parts);
+            }
         }
     }
+    rows.settle(parts, &attempt.snapshot.nodes);
 }
 
 /// What stands against one node, with and without the pods nominated to it.

@@ -67,6 +67,14 @@ impl Templates {
         self.known.iter().max_by_key(|t| t.used).map_or(0, |t| t.rows.n_judged())
     }
 
+    /// Which tallies the latest decision left, by plugin and place in memory.
+    #[cfg(test)]
+    pub(crate) fn tallies(&self) -> Vec<(&'static str, usize)> {
+        let mut tallies = self.known.iter().max_by_key(|t| t.used).map_or_else(Vec::new, |t| t.rows.tallies());
+        tallies.sort_unstable();
+        tallies
+    }
+
     /// Makes room for a new template; gives its position. Rows are taken over from the one that goes, for their memory alone.
     fn learn(&mut self, hash: u64, attempt: &Attempt<'_>) -> usize {
         let mut rows = Rows::default();

@@ -30,8 +30,8 @@ pub(super) struct Column {
     of: Key,
     /// By position of the node: which of the values it has.
     pub(super) values: Vec<u32>,
-    /// An empty node for every value that occurred.
-    pub(super) samples: Vec<NodeInfo>,
+    /// A node for every value that occurred.
+    samples: Vec<Arc<Node>>,
     /// Values of a label; looked up only, so that their order does not matter.
     labels: HashMap<Option<Str>, u32, FixedState>,
 }
@@ -93,10 +93,10 @@ impl Columns {
         listed.unwrap_or_else(|| &nodes[idx].node.name)
     }
 
-    /// Makes the column of a trait if it is not there; gives its position.
-    pub(super) fn find(&mut self, asked: Trait<'_>, nodes: &[Arc<NodeInfo>]) -> usize {
+    /// The column of a trait, made if it is not there.
+    pub(super) fn find(&mut self, asked: Trait<'_>, nodes: &[Arc<NodeInfo>]) -> Option<&Column> {
         if let Some(at) = self.known.iter().position(|column| column.of.is(asked) && column.values.len() == nodes.len()) {
-            return at;
+            return self.known.get(at);
         }
         let of = match asked {
             Trait::Cordon => Key::Cordon,
@@ -109,7 +109,7 @@ impl Columns {
             column.values.push(value);
         }
         self.known.push(column);
-        self.known.len() - 1
+        self.known.last()
     }
 
     /// Forgets the columns when there are too many, before any is asked for.
@@ -118,13 +118,14 @@ impl Columns {
             self.known.clear();
         }
     }
-
-    pub(super) fn get(&self, at: usize) -> Option<&Column> {
-        self.known.get(at)
-    }
 }
 
 impl Column {
+    /// For every value that occurred, a node that has it and nothing on it.
+    pub(super) fn samples(&self) -> impl Iterator<Item = NodeInfo> {
+        self.samples.iter().map(|node| NodeInfo::new(node.clone()))
+    }
+
     /// The number of a node's value.
     fn value(&mut self, node: &Arc<Node>) -> u32 {
         let next = u32::try_from(self.samples.len()).unwrap_or(u32::MAX);
@@ -143,12 +144,12 @@ impl Column {
             }
         };
         found.unwrap_or_else(|| {
-            self.samples.push(NodeInfo::new(node.clone()));
+            self.samples.push(node.clone());
             next
         })
     }
 
     fn position(&self, same: impl Fn(&Node) -> bool) -> Option<u32> {
-        self.samples.iter().position(|sample| same(&sample.node)).and_then(|at| u32::try_from(at).ok())
+        self.samples.iter().position(|sample| same(sample)).and_then(|at| u32::try_from(at).ok())
     }
 }

@@ -1,9 +1,9 @@
 //! What the plugins make of every node for one pod: a verdict and a sum of points each. What only the node can change is kept, for the
 //! next pod of the same template. Leaves out who notices that a node changed: `templates` says so with `touch` and `forget`.
 
-use super::columns::{Column, Columns};
+use super::columns::Columns;
 use super::part::{Explained, Part, signature};
-use crate::framework::{Fact, Filter, Refusal, RefusalCode, Scale, Tally, scaled};
+use crate::framework::{Fact, Filter, Refusal, RefusalCode, Scale, Score, Tally, scaled};
 use crate::journal::{Change, What};
 use crate::preemption::Against;
 use aisched_model::node::NodeInfo;
@@ -26,8 +26,10 @@ pub(crate) struct Rows {
     now: Option<Verdicts>,
     /// What stands against nodes: verdicts are positions in this list, after the first two.
     reasons: Vec<Reason>,
-    /// Weighted points of the plugins whose raw scores are scores; `OUT` where the kept verdict is a refusal.
+    /// Weighted points of the plugins whose raw scores are scores; `OUT` where the node will not do, and where they are owed.
     base: Vec<i64>,
+    /// Nodes whose points have not been needed: plugins that are asked each time refused them.
+    owed: Vec<usize>,
     /// Raw scores of the plugins that scale by the highest, in their order; none for a plugin that has only given 0.
     raw: Vec<Vec<i64>>,
     /// What plugins count over all pods, by plugin.
@@ -60,8 +62,6 @@ const UNSEEN: u32 = 1;
 const REFUSED: u32 = 2;
 /// Stands for points where there are none.
 pub(super) const OUT: i64 = i64::MIN;
-/// A verdict that is not known yet.
-const UNKNOWN: u32 = u32::MAX;
 /// Explanations kept: they are long.
 const MAX_EXPLAINED: usize = 256;
 /// More kinds of refusals than this are not kept for the next decision.
@@ -131,7 +131,8 @@ impl Rows {
     pub(super) fn take_only(&mut self, node: usize, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) {
         self.open(nodes.len(), UNSEEN, Vec::new(), parts);
         self.kept.set(node, FEASIBLE);
-        self.sum_up(node, parts, nodes);
+        self.owed.push(node);
+        self.settle(parts, nodes);
     }
 
     /// Refuses every node.
@@ -141,25 +142,33 @@ impl Rows {
     }
 
     /// Asks the plugins that have to be asked each time; the first refusal in their order is the one that counts.
-    pub(super) fn judge_anew(&mut self, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) {
-        let fresh: Vec<_> =
-            parts.iter().enumerate().filter(|(_, p)| !p.keeps_verdicts).filter_map(|(i, p)| Some((i, p, p.filter()?))).collect();
+    pub(super) fn judge_anew(&mut self, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>], columns: &mut Columns) {
+        let fresh = parts.iter().enumerate().filter(|(_, p)| !p.keeps_verdicts);
+        let fresh: Vec<_> = fresh.filter_map(|(position, part)| Some((position, part, part.filter()?))).collect();
         if fresh.is_empty() {
             return;
         }
         let mut now = self.kept.clone();
-        for (idx, node) in nodes.iter().enumerate() {
-            let until = match now.of[idx] {
-                FEASIBLE => usize::MAX,
-                UNSEEN => 0,
-                refused => self.reason(refused).map_or(0, |r| r.part),
-            };
-            let asked = fresh.iter().take_while(|(position, _, _)| *position < until);
-            let refusal =
-                asked.map(|(position, part, filter)| (*position, part, filter.check(node))).find(|(_, _, refusal)| refusal.is_some());
-            if let Some((position, part, Some(refusal))) = refusal {
-                let code = self.code(position, part.plugin.name(), refusal);
-                now.set(idx, code);
+        for (position, part, filter) in fresh {
+            let by_value = filter.goes_by().and_then(|asked| columns.find(asked, nodes)).map(|column| {
+                let judge = |sample: NodeInfo| self.verdict(position, part, filter.check(&sample));
+                (&column.values, column.samples().map(judge).collect::<Vec<u32>>())
+            });
+            for (idx, node) in nodes.iter().enumerate() {
+                let open = match now.of[idx] {
+                    FEASIBLE => true,
+                    UNSEEN => false,
+                    refused => self.reason(refused).is_some_and(|r| r.part > position),
+                };
+                if open {
+                    let verdict = match &by_value {
+                        Some((values, verdicts)) => verdicts[values[idx] as usize],
+                        None => self.verdict(position, part, filter.check(node)),
+                    };
+                    if verdict != FEASIBLE {
+                        now.set(idx, verdict);
+                    }
+                }
             }
         }
         self.now = Some(now);
@@ -178,6 +187,7 @@ impl Rows {
         self.base.clear();
         self.base.resize(n_nodes, OUT);
         self.explained.clear();
+        self.owed.clear();
         self.raw.clear();
         self.raw.resize_with(parts.iter().filter(|p| matches!(p.keeps_scores, Some(Scale::Highest { .. }))).count(), Vec::new);
     }
@@ -185,73 +195,88 @@ impl Rows {
     fn look(&mut self, at: impl Iterator<Item = usize>, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) {
         let filters = keeping(parts);
         for idx in at {
-            let refusal = filters.iter().find_map(|(position, part, filter)| Some((*position, part, filter.check(&nodes[idx])?)));
-            let verdict = refusal.map_or(FEASIBLE, |(position, part, refusal)| self.code(position, part.plugin.name(), refusal));
-            self.enter(idx, verdict, parts, nodes);
+            let verdict = self.ask(&filters, &nodes[idx]);
+            self.enter(idx, verdict);
         }
     }
 
-    /// Looks at every node, asking a plugin that goes by a trait only once for each of its values.
+    /// Looks at every node. Plugins that go by a trait come first in most profiles: each of its values is judged once, and their verdicts are
+    /// looked up column by column. The others are asked about the nodes that are left.
     fn look_at_all(&mut self, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>], columns: &mut Columns) {
         columns.make_room();
         let filters = keeping(parts);
-        let at: Vec<Option<usize>> = filters.iter().map(|(_, _, f)| f.goes_by().map(|asked| columns.find(asked, nodes))).collect();
-        let of_column = |at: &Option<usize>| at.and_then(|at| columns.get(at)).map(|column| (column, vec![UNKNOWN; column.samples.len()]));
-        let mut known: Vec<Option<(&Column, Vec<u32>)>> = at.iter().map(of_column).collect();
-        for (idx, node) in nodes.iter().enumerate() {
-            let mut verdict = FEASIBLE;
-            for ((position, part, filter), known) in filters.iter().zip(&mut known) {
-                let mut ask = |node: &NodeInfo| filter.check(node).map_or(FEASIBLE, |r| self.code(*position, part.plugin.name(), r));
-                verdict = match known {
-                    None => ask(node),
-                    Some((column, verdicts)) => {
-                        let value = column.values[idx] as usize;
-                        if verdicts[value] == UNKNOWN {
-                            verdicts[value] = ask(&column.samples[value]);
-                        }
-                        verdicts[value]
-                    }
-                };
-                if verdict != FEASIBLE {
-                    break;
+        let n_leading = filters.iter().take_while(|(_, _, filter)| filter.goes_by().is_some()).count();
+        let (leading, others) = filters.split_at(n_leading);
+        let mut verdicts = vec![FEASIBLE; nodes.len()];
+        for (position, part, filter) in leading {
+            let Some(column) = filter.goes_by().and_then(|asked| columns.find(asked, nodes)) else { continue };
+            let judge = |sample: NodeInfo| self.verdict(*position, part, filter.check(&sample));
+            let by_value: Vec<u32> = column.samples().map(judge).collect();
+            for (verdict, value) in verdicts.iter_mut().zip(&column.values) {
+                if *verdict == FEASIBLE {
+                    *verdict = by_value[*value as usize];
                 }
             }
-            self.enter(idx, verdict, parts, nodes);
+        }
+        for (idx, verdict) in verdicts.into_iter().enumerate() {
+            let verdict = if verdict == FEASIBLE { self.ask(others, &nodes[idx]) } else { verdict };
+            self.enter(idx, verdict);
         }
     }
 
-    /// Notes the verdict on a node, and what its points are if it will do.
-    fn enter(&mut self, idx: usize, verdict: u32, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) {
+    /// What these filters say of a node.
+    fn ask(&mut self, filters: &[(usize, &Part<'_>, &dyn Filter)], node: &NodeInfo) -> u32 {
+        let refusal = filters.iter().find_map(|(position, part, filter)| Some((*position, *part, filter.check(node)?)));
+        refusal.map_or(FEASIBLE, |(position, part, refusal)| self.verdict(position, part, Some(refusal)))
+    }
+
+    fn verdict(&mut self, position: usize, part: &Part<'_>, refusal: Option<Refusal>) -> u32 {
+        refusal.map_or(FEASIBLE, |refusal| self.code(position, part.plugin.name(), refusal))
+    }
+
+    /// Notes the verdict on a node. What its points are is worked out when all plugins have judged.
+    fn enter(&mut self, idx: usize, verdict: u32) {
         #[cfg(test)]
         {
             self.n_judged += 1;
         }
         self.kept.set(idx, verdict);
         self.explained.remove(&idx);
-        match verdict {
-            FEASIBLE => self.sum_up(idx, parts, nodes),
-            _ => self.base[idx] = OUT,
+        self.base[idx] = OUT;
+        if verdict == FEASIBLE {
+            self.owed.push(idx);
         }
     }
 
+    /// Works out the points that are owed to nodes that will do.
+    pub(super) fn settle(&mut self, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) {
+        let scorers = scoring(parts);
+        let mut owed = core::mem::take(&mut self.owed);
+        owed.retain(|idx| {
+            if self.verdicts().of[*idx] == FEASIBLE {
+                self.sum_up(*idx, &scorers, nodes);
+                return false;
+            }
+            self.kept.of[*idx] == FEASIBLE
+        });
+        self.owed = owed;
+    }
+
     /// Fills in the points of a node that will do.
-    fn sum_up(&mut self, idx: usize, parts: &[Part<'_>], nodes: &[Arc<NodeInfo>]) {
-        let (mut sum, mut column) = (0, 0);
-        for part in parts {
-            let (Some(scale), Some(score)) = (part.keeps_scores, part.score()) else { continue };
+    fn sum_up(&mut self, idx: usize, scorers: &[Scorer<'_>], nodes: &[Arc<NodeInfo>]) {
+        let mut sum = 0;
+        for Scorer { score, weight, column } in scorers {
             let raw = score.raw(&nodes[idx]);
-            match scale {
-                Scale::AsIs => sum += raw * part.weight,
-                Scale::Highest { .. } => {
-                    let raws = &mut self.raw[column];
-                    if raw != 0 && raws.is_empty() {
-                        raws.resize(nodes.len(), 0);
-                    }
-                    if let Some(slot) = raws.get_mut(idx) {
-                        *slot = raw;
-                    }
-                    column += 1;
-                }
+            let Some(column) = column else {
+                sum += raw * weight;
+                continue;
+            };
+            let raws = &mut self.raw[*column];
+            if raw != 0 && raws.is_empty() {
+                raws.resize(nodes.len(), 0);
+            }
+            if let Some(slot) = raws.get_mut(idx) {
+                *slot = raw;
             }
         }
         self.base[idx] = sum;
@@ -349,6 +374,12 @@ impl Rows {
         }
     }
 
+    /// What plugins left to count with, by place in memory.
+    #[cfg(test)]
+    pub(crate) fn tallies(&self) -> Vec<(&'static str, usize)> {
+        self.tallies.iter().map(|(plugin, tally)| (*plugin, Arc::as_ptr(tally).cast::<()>().addr())).collect()
+    }
+
     /// Nodes that plugins were asked about in the latest decision, those that are asked each time left out.
     #[cfg(test)]
     pub(crate) fn n_judged(&self) -> usize {
@@ -360,6 +391,29 @@ impl Rows {
 fn keeping<'p>(parts: &'p [Part<'_>]) -> Vec<(usize, &'p Part<'p>, &'p dyn Filter)> {
     let keeping = parts.iter().enumerate().filter(|(_, p)| p.keeps_verdicts);
     keeping.filter_map(|(position, part)| Some((position, part, part.filter()?))).collect()
+}
+
+/// A plugin whose raw scores are kept.
+struct Scorer<'p> {
+    score: &'p dyn Score,
+    weight: i64,
+    /// Its place among those that scale by the highest, if it does.
+    column: Option<usize>,
+}
+
+fn scoring<'p>(parts: &'p [Part<'_>]) -> Vec<Scorer<'p>> {
+    let mut n_columns = 0;
+    let scorer = |part: &'p Part<'_>| {
+        let column = match part.keeps_scores? {
+            Scale::AsIs => None,
+            Scale::Highest { .. } => {
+                n_columns += 1;
+                Some(n_columns - 1)
+            }
+        };
+        Some(Scorer { score: part.score()?, weight: part.weight, column })
+    };
+    parts.iter().filter_map(scorer).collect()
 }
 
 impl Verdicts {

@@ -14,7 +14,7 @@ use aisched_model::config::Config;
 use aisched_model::labels::Labels;
 use aisched_model::node::Node;
 use aisched_model::owners::OwnerKind;
-use aisched_model::pod::{HostPort, LegacyDisk, Pod, PodSpec, PodVolume};
+use aisched_model::pod::{HostPort, LegacyDisk, Pod, PodAffinity, PodAffinityTerm, PodSpec, PodVolume, SpreadConstraint};
 use aisched_model::policy::{NodePreference, Policy, PolicyDecision, PolicySource};
 use aisched_model::resources::{Bytes, MilliCpu};
 use aisched_model::selector::{LabelSelector, NodeSelectorTerm, Operator, Requirement};
@@ -310,29 +310,70 @@ fn remembering_changes_no_decision() {
     assert!(n_compared.iter().all(|n| *n > 1000), "hardly anything was compared: {n_compared:?}");
 }
 
-#[test]
-fn next_pod_of_a_template_costs_only_the_nodes_that_changed() {
+/// An engine that knows 200 nodes in two zones.
+fn engine() -> Engine {
     let mut engine = Engine::new(vec![Profile::ai_storage("s")], EngineOptions::default());
     let mut config = Config::default();
     config.apollo.endpoint = "".into();
     engine.handle(0, Event::Configured(Arc::new(config)));
     for i in 0..200 {
-        engine.handle(0, Event::NodeSet(Arc::new(crate::fixture::node(&format!("n{i}"))), Vec::new()));
+        let zone = if i < 100 { "a" } else { "b" };
+        engine.handle(0, Event::NodeSet(Arc::new(crate::fixture::labelled(&format!("n{i}"), [("zone", zone)])), Vec::new()));
     }
     engine.handle(0, Event::Synced);
-    let spec = Arc::new(PodSpec { scheduler_name: "s".into(), ..PodSpec::default() });
-    let mut place = |i: usize| {
-        let name: Str = format!("p{i}").into();
-        let pod = Pod { uid: name.clone(), namespace: "ns".into(), name, spec: spec.clone(), ..Pod::default() };
-        engine.handle(0, Event::PodSet(Arc::new(pod.clone())));
-        let bind = engine.poll(0).into_iter().find_map(|a| if let Action::Bind { pod, node, .. } = a { Some((pod, node)) } else { None });
-        let (bound, node) = bind.unwrap();
-        engine.handle(0, Event::BindEnded { pod: bound, node: node.clone(), outcome: BindOutcome::Bound });
-        engine.handle(0, Event::PodSet(Arc::new(Pod { node: Some(node), ..pod })));
-        engine.templates.n_judged()
-    };
-    assert_eq!(place(0), 200, "of a new template every node is judged");
+    engine
+}
+
+/// Takes a pod all its way to a node.
+fn place(engine: &mut Engine, i: usize, spec: &Arc<PodSpec>) {
+    let name: Str = format!("p{i}").into();
+    let pod = Pod { uid: name.clone(), namespace: "ns".into(), name, spec: spec.clone(), ..Pod::default() };
+    engine.handle(0, Event::PodSet(Arc::new(pod.clone())));
+    let bind = engine.poll(0).into_iter().find_map(|a| if let Action::Bind { pod, node, .. } = a { Some((pod, node)) } else { None });
+    let (bound, node) = bind.unwrap();
+    engine.handle(0, Event::BindEnded { pod: bound, node: node.clone(), outcome: BindOutcome::Bound });
+    engine.handle(0, Event::PodSet(Arc::new(Pod { node: Some(node), ..pod })));
+}
+
+#[test]
+fn next_pod_of_a_template_costs_only_the_nodes_that_changed() {
+    let (mut engine, spec) = (engine(), Arc::new(PodSpec { scheduler_name: "s".into(), ..PodSpec::default() }));
+    place(&mut engine, 0, &spec);
+    assert_eq!(engine.templates.n_judged(), 200, "of a new template every node is judged");
     for i in 1..50 {
-        assert_eq!(place(i), 1, "pod {i}: the node that the pod before it went to, and no other");
+        place(&mut engine, i, &spec);
+        assert_eq!(engine.templates.n_judged(), 1, "pod {i}: the node that the pod before it went to, and no other");
+    }
+}
+
+#[test]
+fn pods_are_counted_once_for_a_template() {
+    let selector = LabelSelector(vec![Requirement { key: "app".into(), operator: Operator::In, values: vec!["x".into()] }]);
+    let constraint = SpreadConstraint {
+        max_skew: 1,
+        topology_key: "zone".into(),
+        hard: true,
+        selector: Some(selector.clone()),
+        min_domains: None,
+        honor_affinity: true,
+        honor_taints: true,
+        match_label_keys: Vec::new(),
+    };
+    let near =
+        PodAffinityTerm { selector: Some(selector), namespaces: vec!["ns".into()], namespace_selector: None, topology_key: "zone".into() };
+    let spec = PodSpec {
+        scheduler_name: "s".into(),
+        labels: Labels::from([("app", "x")]),
+        spread: vec![constraint],
+        pod_affinity: PodAffinity { required: Vec::new(), preferred: vec![(1, near)] },
+        ..PodSpec::default()
+    };
+    let (mut engine, spec) = (engine(), Arc::new(spec));
+    place(&mut engine, 0, &spec);
+    let tallies = engine.templates.tallies();
+    assert_eq!(tallies.len(), 2);
+    for i in 1..50 {
+        place(&mut engine, i, &spec);
+        assert_eq!(engine.templates.tallies(), tallies, "pod {i}");
     }
 }

@@ -76,6 +76,11 @@ impl Topologies {
         }
     }
 
+    /// The labels under which anything was added.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Str> {
+        self.0.iter().map(|(key, _)| key)
+    }
+
     /// Whether nothing was ever added, or all was taken back.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()

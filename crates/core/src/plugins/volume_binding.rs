@@ -7,7 +7,7 @@ use super::args::VolumeBindingArgs;
 use super::claims::refers_to_claim;
 use super::node_resources_fit::interpolate;
 use crate::features::Features;
-use crate::framework::{Attempt, ClusterEvent, Filter, MAX_SCORE, Plugin, Prepared, Refusal, RefusalCode, Score};
+use crate::framework::{Attempt, ClusterEvent, Filter, MAX_SCORE, Plugin, Prepared, Refusal, RefusalCode, Score, Trait};
 use aisched_model::node::NodeInfo;
 use aisched_model::pod::Pod;
 use aisched_model::volume::VolumePlan;
@@ -75,6 +75,10 @@ impl Filter for Fit<'_> {
         true
     }
 
+    fn goes_by(&self) -> Option<Trait<'_>> {
+        self.claims.one_trait()
+    }
+
     fn detail(&self, node: &NodeInfo) -> Option<String> {
         match self.claims.on(&node.node).err()? {
             Obstacles { no_room: Some(claim), .. } => {
@@ -111,6 +115,9 @@ impl Score for Room<'_> {
     ///
     /// Example: 25 of 100 asked for in one class and 50 of 50 in another: (75 + 0) / 2 = 38.
     fn raw(&self, node: &NodeInfo) -> i64 {
+        if self.claims.all_bound() {
+            return 0;
+        }
         let Ok(placement) = self.claims.on(&node.node) else { return 0 };
         let mut classes: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
         for (claim, volume) in &placement.bind {

@@ -10,7 +10,9 @@ mod tests;
 mod tests_random;
 
 use super::args::InterPodAffinityArgs;
-use crate::framework::{Attempt, ClusterEvent, Filter, Follower, Kept, MAX_SCORE, Plugin, Prepared, Refusal, Score, Tally, recalled};
+use crate::framework::{
+    Attempt, ClusterEvent, Filter, Follower, Kept, MAX_SCORE, Plugin, Prepared, Refusal, Score, Tally, Trait, recalled,
+};
 use aisched_model::node::{Node, NodeInfo};
 use aisched_model::pod::{Pod, PodAffinityTerm};
 use alloc::boxed::Box;
@@ -97,6 +99,10 @@ struct Rules(Arc<Counted>);
 impl Filter for Rules {
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
         self.0.required.check(node)
+    }
+
+    fn goes_by(&self) -> Option<Trait<'_>> {
+        self.0.required.one_key().map(Trait::Label)
     }
 
     fn follower(&self) -> Option<Box<dyn Follower + '_>> {

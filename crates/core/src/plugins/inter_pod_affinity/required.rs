@@ -101,6 +101,14 @@ impl Required {
         self.wants_itself && self.counts.wanted.is_empty()
     }
 
+    /// The label that every term is about, if they are all about one.
+    pub(super) fn one_key(&self) -> Option<&Str> {
+        let own = self.near.iter().chain(&self.apart).map(|term| &term.key);
+        let mut keys = own.chain(self.counts.shunning.keys());
+        let first = keys.next()?;
+        keys.all(|key| key == first).then_some(first)
+    }
+
     fn is_near(&self, labels: &Labels) -> bool {
         // A pod that may be the first still needs a node with every term's label.
         self.near.iter().all(|t| labels.contains_key(&t.key) && (self.first() || self.counts.wanted.has(&t.key, labels)))

@@ -4,6 +4,7 @@
 use super::{Constraint, has_all_keys};
 use crate::framework::{Attempt, Filter, Follower, Refusal};
 use crate::plugins::domains::Domains;
+use aisched_model::Str;
 use aisched_model::node::{Node, NodeInfo};
 use aisched_model::pod::Pod;
 use alloc::boxed::Box;
@@ -48,6 +49,12 @@ impl Hard {
             Part { min: if enough { lowest } else { 0 }, constraint: constraint.to_owned(), domains, own, levels }
         };
         Self { pod: attempt.pod.clone(), parts: constraints.iter().zip(counts).map(part).collect() }
+    }
+
+    /// The label whose values are the domains of every constraint, if it is one.
+    pub(super) fn one_key(&self) -> Option<&Str> {
+        let first = &self.parts.first()?.constraint.key;
+        self.parts.iter().all(|part| part.constraint.key == *first).then_some(first)
     }
 
     /// Whether these are its constraints.

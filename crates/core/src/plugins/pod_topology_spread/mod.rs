@@ -10,7 +10,7 @@ mod tests_random;
 
 use super::args::PodTopologySpreadArgs;
 use crate::features::Features;
-use crate::framework::{Attempt, ClusterEvent, Filter, Follower, Kept, Plugin, Prepared, Refusal, Tally, recalled};
+use crate::framework::{Attempt, ClusterEvent, Filter, Follower, Kept, Plugin, Prepared, Refusal, Tally, Trait, recalled};
 use aisched_model::Str;
 use aisched_model::labels::Labels;
 use aisched_model::node::{Node, NodeInfo};
@@ -147,6 +147,10 @@ struct Rules(Arc<Counted>);
 impl Filter for Rules {
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
         self.0.hard.as_ref()?.check(node)
+    }
+
+    fn goes_by(&self) -> Option<Trait<'_>> {
+        self.0.hard.as_ref()?.one_key().map(Trait::Label)
     }
 
     fn follower(&self) -> Option<Box<dyn Follower + '_>> {

@@ -1,6 +1,7 @@
 //! A pod's claims, and what a node has for them.
 //! Leaves out scores and events.
 
+use crate::framework::Trait;
 use crate::plugins::claims::{claim_not_found, not_owned, refers_to_claim};
 use aisched_model::Str;
 use aisched_model::labels::Labels;
@@ -149,6 +150,23 @@ impl<'a> Claims<'a> {
     fn reaches(&self, volume: &Volume, node: &Node) -> bool {
         let migrated = if volume.migrated_affinity.is_some() { self.migrated_plugins(&node.name) } else { &[] };
         volume.is_reachable_once_bound(&node.labels, migrated)
+    }
+
+    /// Whether all claims have their volumes, so that nothing is to be chosen.
+    pub(super) fn all_bound(&self) -> bool {
+        self.selected.is_empty() && self.waiting.is_empty()
+    }
+
+    /// What of a node tells whether it reaches the volumes, when all claims have theirs and one label tells.
+    pub(super) fn one_trait(&self) -> Option<Trait<'a>> {
+        let affine = || self.bound.iter().flatten().filter(|volume| volume.node_affinity.is_some() || volume.migrated_affinity.is_some());
+        let terms = || affine().flat_map(|volume| volume.node_affinity.iter().flatten());
+        if !self.all_bound() || affine().any(|volume| volume.migrated_affinity.is_some()) || terms().any(|term| !term.fields.is_empty()) {
+            return None;
+        }
+        let mut keys = terms().flat_map(|term| &term.labels).map(|r| &r.key);
+        let Some(first) = keys.next() else { return Some(Trait::Cordon) }; // any will do: all nodes are alike
+        keys.all(|key| key == first).then_some(Trait::Label(first))
     }
 
     /// What a node has for the claims, or what it lacks.
