@@ -121,9 +121,14 @@ impl Columns {
 }
 
 impl Column {
-    /// For every value that occurred, a node that has it and nothing on it.
-    pub(super) fn samples(&self) -> impl Iterator<Item = NodeInfo> {
-        self.samples.iter().map(|node| NodeInfo::new(node.clone()))
+    /// What is said of a node of every value that occurred, with nothing on it.
+    pub(super) fn by_value(&self, mut judge: impl FnMut(&NodeInfo) -> u32) -> Vec<u32> {
+        let mut bare = NodeInfo::default();
+        let one = |node: &Arc<Node>| {
+            bare.node = node.clone();
+            judge(&bare)
+        };
+        self.samples.iter().map(one).collect()
     }
 
     /// The number of a node's value.

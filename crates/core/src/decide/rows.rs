@@ -150,10 +150,10 @@ impl Rows {
         }
         let mut now = self.kept.clone();
         for (position, part, filter) in fresh {
-            let by_value = filter.goes_by().and_then(|asked| columns.find(asked, nodes)).map(|column| {
-                let judge = |sample: NodeInfo| self.verdict(position, part, filter.check(&sample));
-                (&column.values, column.samples().map(judge).collect::<Vec<u32>>())
-            });
+            let by_value = filter
+                .goes_by()
+                .and_then(|asked| columns.find(asked, nodes))
+                .map(|column| (&column.values, column.by_value(|sample| self.verdict(position, part, filter.check(sample)))));
             for (idx, node) in nodes.iter().enumerate() {
                 let open = match now.of[idx] {
                     FEASIBLE => true,
@@ -210,8 +210,7 @@ impl Rows {
         let mut verdicts = vec![FEASIBLE; nodes.len()];
         for (position, part, filter) in leading {
             let Some(column) = filter.goes_by().and_then(|asked| columns.find(asked, nodes)) else { continue };
-            let judge = |sample: NodeInfo| self.verdict(*position, part, filter.check(&sample));
-            let by_value: Vec<u32> = column.samples().map(judge).collect();
+            let by_value = column.by_value(|sample| self.verdict(*position, part, filter.check(sample)));
             for (verdict, value) in verdicts.iter_mut().zip(&column.values) {
                 if *verdict == FEASIBLE {
                     *verdict = by_value[*value as usize];

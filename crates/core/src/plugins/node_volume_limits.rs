@@ -155,23 +155,23 @@ enum Excess<'a> {
 impl Limits<'_> {
     fn excess(&self, node: &NodeInfo) -> Option<Excess<'_>> {
         let csi_node = self.snapshot.csi_nodes.get(&node.node.name);
-        let new: Vec<&Attached<'_>> = self.new.iter().filter(|v| !v.migrated || csi_node.is_some()).collect();
+        let new = || self.new.iter().filter(|v| !v.migrated || csi_node.is_some());
         let on_node = |driver: &str| csi_node.and_then(|n| n.drivers.iter().find(|d| *d.name == *driver));
         let needed = |driver: &str| self.drivers_needed && self.snapshot.csi_drivers.get(driver).is_some_and(|d| d.needed_on_node);
-        if let Some(missing) = new.iter().find(|v| needed(v.driver) && on_node(v.driver).is_none()) {
+        if let Some(missing) = new().find(|v| needed(v.driver) && on_node(v.driver).is_none()) {
             return Some(Excess::NoDriver(missing.driver));
         }
-        let limited: Vec<&&Attached<'_>> = new.iter().filter(|v| on_node(v.driver).is_some_and(|d| d.allocatable.is_some())).collect();
-        let drivers: BTreeSet<&str> = limited.iter().map(|v| v.driver).collect();
-        let lowest = drivers.iter().filter_map(|d| on_node(d)?.allocatable).min()?;
-        if self.at_most(node) + limited.len() <= usize::try_from(lowest).unwrap_or(0) {
+        let limited = || new().filter(|v| on_node(v.driver).is_some_and(|d| d.allocatable.is_some()));
+        let lowest = limited().filter_map(|v| on_node(v.driver)?.allocatable).min()?;
+        if self.at_most(node) + limited().count() <= usize::try_from(lowest).unwrap_or(0) {
             return None; // however they are counted
         }
         let in_use = in_use(node, self.snapshot);
+        let drivers: BTreeSet<&str> = limited().map(|v| v.driver).collect();
         drivers.into_iter().find_map(|driver| {
             let limit = on_node(driver)?.allocatable?;
             let here = in_use.get(driver);
-            let new = limited.iter().filter(|v| v.driver == driver && here.is_none_or(|h| !h.by_pods.contains(&*v.handle))).count();
+            let new = limited().filter(|v| v.driver == driver && here.is_none_or(|h| !h.by_pods.contains(&*v.handle))).count();
             let in_use = here.map_or(0, InUse::len);
             let over = new > 0 && i64::try_from(in_use + new).unwrap_or(i64::MAX) > i64::from(limit);
             over.then_some(Excess::TooMany { driver, in_use, new, limit })
