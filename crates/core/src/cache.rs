@@ -175,6 +175,13 @@ impl Cache {
         old.filter(|_| before == Some(false)).map(|placed| placed.pod)
     }
 
+    /// A pod that was placed here and that the watch has not shown in its place yet.
+    pub(crate) fn assumed(&self, uid: &str) -> Option<&Arc<Pod>> {
+        let home = self.homes.get(uid).filter(|home| home.assumed)?;
+        let node = self.snapshot.node(&home.node).map(|node| &**node).or_else(|| self.homeless.get(&home.node))?;
+        node.pods.iter().find(|placed| *placed.pod.uid == *uid).map(|placed| &placed.pod)
+    }
+
     /// Takes a pod away.
     pub fn remove_pod(&mut self, uid: &str) -> Option<Arc<Pod>> {
         self.take(uid).map(|placed| placed.pod)

@@ -163,13 +163,20 @@ impl Engine {
         self.consults.remove(&pod.uid);
         self.nomination_served(now, &pod.uid, node);
         let io = self.io_of(pod);
+        let other = |assumed: &&Arc<Pod>| assumed.spec.requests != pod.spec.requests || assumed.spec.labels != pod.spec.labels;
+        let changed = self.cache.assumed(&pod.uid).filter(other).cloned();
         let old = self.cache.set_pod(pod.clone(), node, io);
         let starts = pod.start_s.is_some() && old.as_ref().is_none_or(|old| old.start_s.is_none());
         if starts && self.rejections.accepted(self.cache.objects(), node, &pod.spec) {
             self.wake(now, &ClusterEvent::Readmits(node));
         }
         match old {
-            None => self.wake(now, &ClusterEvent::PodPlaced(pod)),
+            None => {
+                self.wake(now, &ClusterEvent::PodPlaced(pod));
+                if let Some(old) = changed {
+                    self.wake(now, &ClusterEvent::PodChanged { old: &old, new: pod }); // before its bind was seen
+                }
+            }
             Some(old) if old.spec != pod.spec || old.deleting != pod.deleting => {
                 self.wake(now, &ClusterEvent::PodChanged { old: &old, new: pod })
             }

@@ -373,3 +373,14 @@ fn pod_is_woken_when_the_deletion_of_one_that_it_is_spread_from_begins() {
     world.now = 2000;
     assert_eq!(world.pod(Pod { deleting: true, ..on(web("first"), "a") }), ["bind p a"]);
 }
+
+#[test]
+fn pod_is_woken_by_a_resize_that_the_watch_shows_together_with_the_bind() {
+    let mut world = World::new([node("n")]);
+    world.pod(requesting("p", "8", "1Gi"));
+    world.bind_ends("p", "n", BindOutcome::Bound);
+    world.pod(requesting("q", "4", "1Gi"));
+    world.now = 2000;
+    let on = |pod: Pod| Pod { node: Some("n".into()), ..pod };
+    assert_eq!(world.pod(on(requesting("p", "4", "1Gi"))), ["bind q n"]);
+}
