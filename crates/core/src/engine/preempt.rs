@@ -36,6 +36,9 @@ impl Engine {
             self.clear_nomination(now, &rival);
             self.requeue(now, &rival.uid);
         }
+        if self.cache.snapshot().nominated.node_of(&pod.uid).is_some_and(|old| old != node) {
+            self.forget_nomination(now, &pod.uid); // the room there is of use to others
+        }
         let placed = PlacedPod { pod: pod.clone(), io: self.io_of(pod) };
         self.cache.objects().nominated.set(placed, node.clone());
         if pod.nominated_node.as_ref() != Some(node) {
