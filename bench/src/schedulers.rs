@@ -69,10 +69,11 @@ impl Contender {
                 (programs.controlplane.clone(), ["kube-scheduler"].into_iter().chain(flags).collect())
             }
             // No policy service runs here; asking for one would delay the first pods by its deadline.
-            Self::Ours => (programs.scheduler.clone(), vec!["run", "--secure-port=0", "--apollo-endpoint="]),
-            Self::OursPlain => {
-                (programs.scheduler.clone(), vec!["run", "--secure-port=0", "--apollo-endpoint=", "--config-name", WITHOUT_AI])
-            }
+            Self::Ours => (programs.scheduler.clone(), vec!["run", "--leader-elect=false", "--secure-port=0", "--apollo-endpoint="]),
+            Self::OursPlain => (
+                programs.scheduler.clone(),
+                vec!["run", "--leader-elect=false", "--secure-port=0", "--apollo-endpoint=", "--config-name", WITHOUT_AI],
+            ),
             Self::NullBinder => (std::env::current_exe().context("cannot find the bench's own program")?, vec!["null-binder"]),
         };
         let args = args.into_iter().map(String::from).chain([format!("--kubeconfig={kubeconfig}")]).collect();

@@ -76,7 +76,11 @@ fn without(rules: &Value, missing: &[Permission]) -> Value {
                 let is_missing = |verb: &Value| missing.iter().any(|m| group == m.group && resource == m.resource && *verb == m.verb);
                 let verbs: Vec<Value> = list(&rule["verbs"]).into_iter().filter(|v| !is_missing(v)).collect();
                 if !verbs.is_empty() {
-                    left.push(json!({"apiGroups": [group], "resources": [resource], "verbs": verbs}));
+                    let mut rule_left = json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
+                    if let Some(names) = rule.get("resourceNames") {
+                        rule_left["resourceNames"] = names.clone();
+                    }
+                    left.push(rule_left);
                 }
             }
         }

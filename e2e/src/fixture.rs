@@ -65,6 +65,8 @@ impl Test {
             config_namespace: self.name.clone(),
             apollo_endpoint: String::new(),
             config: None,
+            // One that is killed and started again must not wait for its own lease to run out.
+            flags: vec!["--leader-elect=false".into()],
         }
     }
 
@@ -96,7 +98,25 @@ impl Test {
     /// Starts kube-scheduler for the pods of this name.
     #[must_use]
     pub fn kube_scheduler(&self, name: &str) -> Program {
-        Program::kube_scheduler(self.cluster, name, &self.log("kube-scheduler"))
+        Program::kube_scheduler(self.cluster, name, None, &self.log("kube-scheduler"))
+    }
+
+    /// Starts kube-scheduler for the pods of this name, once it holds this test's lease.
+    #[must_use]
+    pub fn electing_kube_scheduler(&self, name: &str) -> Program {
+        Program::kube_scheduler(self.cluster, name, Some((&self.name, &self.name)), &self.log("kube-scheduler"))
+    }
+
+    /// Starts this test's scheduler with leader election as it is by default, and waits for nothing.
+    #[must_use]
+    pub fn candidate(&self, log: &str) -> Program {
+        self.scheduler_with(&Options { flags: Vec::new(), ..self.options() }, log)
+    }
+
+    /// The path of the Lease that this test's schedulers stand in for.
+    #[must_use]
+    pub fn lease_path(&self) -> String {
+        format!("/apis/coordination.k8s.io/v1/namespaces/{0}/leases/{0}", self.name)
     }
 
     /// A log file that is shown when the test fails.

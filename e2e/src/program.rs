@@ -22,6 +22,8 @@ pub struct Options {
     pub apollo_endpoint: String,
     /// A KubeSchedulerConfiguration, whose profiles stand in for the name.
     pub config: Option<PathBuf>,
+    /// Further flags.
+    pub flags: Vec<String>,
 }
 
 /// A running program; killed when dropped.
@@ -63,21 +65,25 @@ impl Program {
         };
         let port = free_port();
         command.args(["--bind-address", "127.0.0.1", "--secure-port", &port.to_string()]);
-        command.args(["--apollo-endpoint", &options.apollo_endpoint]);
+        command.args(["--apollo-endpoint", &options.apollo_endpoint]).args(&options.flags);
         log_to(&mut command, log);
         Self { child: start(command), log: log.into(), port }
     }
 
-    /// Starts kube-scheduler under a name of its own.
+    /// Starts kube-scheduler under a name of its own; `lease` is namespace and name of the one that it stands in for.
     ///
     /// # Panics
     /// When its configuration cannot be written.
     #[must_use]
-    pub fn kube_scheduler(cluster: &Cluster, name: &str, log: &Path) -> Self {
+    pub fn kube_scheduler(cluster: &Cluster, name: &str, lease: Option<(&str, &str)>, log: &Path) -> Self {
         let config = log.with_extension("yaml");
+        let election = match lease {
+            Some((namespace, name)) => format!("{{resourceNamespace: {namespace}, resourceName: {name}}}"),
+            None => "{leaderElect: false}".into(),
+        };
         let text = format!(
             "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\nprofiles: [{{schedulerName: {name}}}]\n\
-            clientConnection: {{kubeconfig: {}, qps: 5000, burst: 5000}}\nleaderElection: {{leaderElect: false}}\n",
+            clientConnection: {{kubeconfig: {}, qps: 5000, burst: 5000}}\nleaderElection: {election}\n",
             cluster.kubeconfig.display()
         );
         std::fs::write(&config, text).expect("a configuration file");

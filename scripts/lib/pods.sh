@@ -2,12 +2,21 @@
 # Finds the scheduler's pods; common.sh must be sourced before.
 # Reads no log.
 
-# running_pod prints the name of the youngest running pod of the scheduler, or nothing; fails when kubectl does.
+# running_pod prints the name of a running pod of the scheduler, or nothing; fails when kubectl does. Of several it is the one that
+# leads (the Lease names it, with something after an underscore), or the youngest while none does.
 running_pod() {
-  local names
+  local names leader=''
   names=$("$KUBECTL" get pods -n "$NAMESPACE" -l "app=$APP" --field-selector=status.phase=Running \
     --sort-by=.metadata.creationTimestamp -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' 2>/dev/null) || return 1
-  tail -n 1 <<<"$names"
+  if [[ $names == *$'\n'* ]]; then
+    leader=$("$KUBECTL" get lease "$APP" -n "$NAMESPACE" -o 'jsonpath={.spec.holderIdentity}' 2>/dev/null) || leader=''
+    leader=${leader%_*}
+  fi
+  if [ -n "$leader" ] && grep -qxF -- "$leader" <<<"$names"; then
+    printf '%s\n' "$leader"
+  else
+    tail -n 1 <<<"$names"
+  fi
 }
 
 # pods_state prints what there is, for someone who waits; kubectl's own error when it has one.

@@ -79,6 +79,25 @@ ANY='kubectl get pods -n keti -l app=ai-storage-scheduler -o *'
   grep -qx 'kubectl logs -n keti sched-2 --follow' "$RECORD"
 }
 
+@test "of two running pods the one that leads is shown, by both, and the youngest while none leads" {
+  stand_in kubectl
+  answer 0 "$RUNNING" 'sched-1\nsched-2\n'
+  answer once:0 'kubectl get lease ai-storage-scheduler -n keti *' 'sched-1_0123456789abcdef'
+  run_script logs.sh -t 5
+  assert_status 0
+  [ "$(tail -n 1 "$RECORD")" = "kubectl logs -n keti sched-1 --tail=5" ]
+  answer once:0 'kubectl get lease *' 'sched-1_0123456789abcdef'
+  run_script 3.trace-log.sh
+  [ "$(tail -n 1 "$RECORD")" = "kubectl logs -n keti sched-1 --follow" ]
+  local holder
+  for holder in 'once:0|gone-3_0123456789abcdef' 'once:0|' 'once:1|'; do
+    answer "${holder%|*}" 'kubectl get lease *' "${holder#*|}"
+    run_script logs.sh -t 5
+    assert_status 0
+    [ "$(tail -n 1 "$RECORD")" = "kubectl logs -n keti sched-2 --tail=5" ]
+  done
+}
+
 @test "logs -t N and --tail N print the last lines and end" {
   stand_in kubectl
   answer 0 "$RUNNING" 'sched-1\n'

@@ -67,11 +67,13 @@ authentication.k8s.io/tokenreviews: create
 authorization.k8s.io/subjectaccessreviews: create
 EOF
   )" ]
-  run facts $DEPLOYMENT Role '.rules[] | .apiGroups[0] as $g | .resources[] as $r | "\($g)/\($r): \(.verbs | join(" "))"'
+  run facts $DEPLOYMENT Role '.rules[] | .apiGroups[0] as $g | .resources[] as $r | "\($g)/\($r)\(.resourceNames // [] | map(" " + .) | join("")): \(.verbs | join(" "))"'
   [ "$output" = "$(
     cat <<EOF
 ai-storage.keti/aistorageconfigs: get list watch
 ai-storage.keti/aistorageconfigs/status: patch update
+coordination.k8s.io/leases: create
+coordination.k8s.io/leases ai-storage-scheduler: get update
 EOF
   )" ]
 }

@@ -2,7 +2,10 @@
 //! Flags of kube-scheduler that have no meaning here are taken off the command line with a warning, so that a manifest can be
 //! switched over by changing the image.
 
+mod election;
+
 use crate::logging::LogFormat;
+use election::ElectionArgs;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -54,6 +57,8 @@ pub(crate) struct RunArgs {
     /// Switches of Kubernetes features, as Name=true,Name=false: every gate of kube-scheduler 1.37 is known, those that change nothing here are named at the start
     #[arg(long, value_name = "GATES", value_delimiter = ',')]
     pub(crate) feature_gates: Vec<String>,
+    #[command(flatten)]
+    pub(crate) election: ElectionArgs,
 }
 
 /// A flag of kube-scheduler that is accepted and does nothing.
@@ -72,7 +77,6 @@ const fn switch(name: &'static str, why: &'static str) -> Unneeded {
     Unneeded { name, takes_value: false, why }
 }
 
-const ONE_REPLICA: &str = "leader election is not part of this version; run one replica";
 const NO_LIMIT: &str = "requests are not limited here; API Priority and Fairness limits them";
 const OWN_AUTH: &str = "the kubeconfig of --kubeconfig is used for authentication and authorisation";
 const OWN_TLS: &str = "TLS 1.2 and 1.3 are served with safe suites only";
@@ -81,13 +85,6 @@ const NO_PROFILER: &str = "there is no profiler to serve";
 
 /// kube-scheduler's flags that need nothing done here.
 const UNNEEDED: &[Unneeded] = &[
-    switch("leader-elect", ONE_REPLICA),
-    valued("leader-elect-lease-duration", ONE_REPLICA),
-    valued("leader-elect-renew-deadline", ONE_REPLICA),
-    valued("leader-elect-resource-lock", ONE_REPLICA),
-    valued("leader-elect-resource-name", ONE_REPLICA),
-    valued("leader-elect-resource-namespace", ONE_REPLICA),
-    valued("leader-elect-retry-period", ONE_REPLICA),
     valued("kube-api-qps", NO_LIMIT),
     valued("kube-api-burst", NO_LIMIT),
     valued("kube-api-content-type", "JSON is spoken"),
@@ -161,10 +158,10 @@ mod tests {
 
     #[test]
     fn unneeded_flags_go_with_a_warning_and_their_value() {
-        let line = "x --leader-elect=false --kube-api-qps 50 --profiling --secure-port 0 --tls-min-version=VersionTLS12 run";
+        let line = "x --authentication-skip-lookup=false --kube-api-qps 50 --profiling --secure-port 0 --tls-min-version=VersionTLS12 run";
         let (kept, warnings) = strip_unneeded(line.split(' ').map(String::from));
         assert_eq!(kept, ["x", "--secure-port", "0", "run"]);
         assert_eq!(warnings.len(), 4);
-        assert!(warnings[0].starts_with("--leader-elect has no effect: "), "{}", warnings[0]);
+        assert!(warnings[0].starts_with("--authentication-skip-lookup has no effect: "), "{}", warnings[0]);
     }
 }

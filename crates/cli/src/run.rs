@@ -10,19 +10,26 @@ use crate::flags::RunArgs;
 use crate::logging::Logging;
 use aisched_core::engine::{Engine, EngineOptions};
 use aisched_core::event::{Event, Millis};
+use aisched_kube::lease::{Election, Standing};
+use aisched_model::Str;
 use anyhow::{Context, Result};
 use edges::Edges;
 use setup::Setup;
+use std::future::pending;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 /// Events taken in before the next decision: a flood of events must not starve decisions, nor the other way round.
 const EVENTS_PER_DECISION: usize = 256;
 /// How long a stop waits for binds and reports under way.
 const LAST_WORDS: Duration = Duration::from_millis(1500);
 
-/// Schedules until SIGTERM or Ctrl-C.
+/// How long a stop waits for the lease to be given back, and for answers over HTTPS, after that.
+const HAND_OVER: Duration = Duration::from_millis(1000);
+
+/// Schedules until SIGTERM or Ctrl-C (exit code 0), or until another may lead (1).
 pub(crate) async fn run(args: RunArgs, warnings: Vec<String>, logging: &Logging) -> Result<ExitCode> {
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -30,20 +37,35 @@ pub(crate) async fn run(args: RunArgs, warnings: Vec<String>, logging: &Logging)
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
     let setup = Setup::of(&args)?;
-    let edges = Edges::start(&args, &setup, logging).await?;
+    let mut edges = Edges::start(&args, &setup, logging).await?;
     let names: Vec<&str> = setup.profiles.iter().map(|p| &*p.scheduler_name).collect();
     tracing::info!(version = crate::VERSION, server = edges.server(), profiles = names.join(","), "started");
-    let engine = Engine::new(setup.profiles, EngineOptions { seed: seed(), queue: setup.queue, ..EngineOptions::default() });
-    let engine = engine.with_extenders(edges.extenders.known());
-    let mut scheduler = Loop { engine, edges, start: Instant::now() };
-    tokio::select! {
-        () = scheduler.turn_for_ever() => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let mut election = edges.election.take();
+    let standing = election.as_ref().map(Election::standing);
+    let options = EngineOptions { seed: seed(), queue: setup.queue, standby: election.is_some(), ..EngineOptions::default() };
+    let engine = Engine::new(setup.profiles, options).with_extenders(edges.extenders.known());
+    let mut scheduler = Loop { engine, edges, standing, start: Instant::now() };
+    let lost = tokio::select! {
+        () = scheduler.turn_while_allowed() => Some("it ran out while this process did not run".into()),
+        why = lost(&mut election) => Some(why),
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+    };
+    if let Some(why) = lost {
+        // As kube-scheduler: at once, with what is under way. A process that led has no business with the cluster any more.
+        tracing::error!("leader election lost: {why}");
+        return Ok(ExitCode::FAILURE);
     }
-    scheduler.finish().await;
+    scheduler.finish(election).await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+async fn lost(election: &mut Option<Election>) -> Str {
+    match election {
+        Some(election) => election.lost().await,
+        None => pending().await,
+    }
 }
 
 /// A seed that differs from process to process: the standard library's own random state.
@@ -56,6 +78,8 @@ fn seed() -> u64 {
 struct Loop {
     engine: Engine,
     edges: Edges,
+    /// Where leaders are elected: how this process stands.
+    standing: Option<watch::Receiver<Standing>>,
     start: Instant,
 }
 
@@ -64,9 +88,13 @@ impl Loop {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(Millis::MAX)
     }
 
-    async fn turn_for_ever(&mut self) {
+    /// Ends only when this process led and its lease has run out: then nothing may be decided any more.
+    async fn turn_while_allowed(&mut self) {
         loop {
             self.take_in_what_waits();
+            if self.engine.is_leading() && self.standing.as_ref().is_some_and(|standing| !standing.borrow().leads()) {
+                return;
+            }
             self.poll();
             match self.engine.next_poll(self.now()) {
                 Some(at) if at <= self.now() => tokio::task::yield_now().await,
@@ -93,13 +121,23 @@ impl Loop {
                 self.engine.handle(now, Event::Configured(config));
             }
             edges::Incoming::Event(event) => {
-                if matches!(event, Event::Synced) {
-                    tracing::info!(nodes = self.engine.snapshot().nodes.len(), "all lists have arrived; scheduling begins");
-                }
+                let begins = matches!(event, Event::Synced | Event::Leading);
                 self.edges.volumes.saw(&event);
                 self.engine.handle(now, event);
+                if begins {
+                    self.say_where_it_stands();
+                }
             }
             edges::Incoming::Query(query) => self.edges.answer(query, &self.engine),
+        }
+    }
+
+    fn say_where_it_stands(&self) {
+        let nodes = self.engine.snapshot().nodes.len();
+        match (self.engine.is_synced(), self.engine.is_leading()) {
+            (true, true) => tracing::info!(nodes, waiting = self.engine.waiting().count(), "all lists have arrived; scheduling begins"),
+            (true, false) => tracing::info!(nodes, "all lists have arrived; ready to lead, and waiting for the lease"),
+            (false, _) => tracing::info!("leading; scheduling begins when all lists have arrived"),
         }
     }
 
@@ -124,8 +162,9 @@ impl Loop {
         }
     }
 
-    /// Nothing new is decided; binds and reports under way get a moment to end.
-    async fn finish(&mut self) {
+    /// Nothing new is decided; binds, reports and requests under way get a moment to end, and then another may lead.
+    async fn finish(&mut self, election: Option<Election>) {
+        let drained = self.edges.https.take().map(|https| tokio::spawn(https.drain()));
         let deadline = tokio::time::Instant::now() + LAST_WORDS;
         while self.engine.n_binding() > 0 {
             match tokio::time::timeout_at(deadline, self.edges.next()).await {
@@ -138,5 +177,17 @@ impl Loop {
             self.edges.carry_out(action, Duration::ZERO);
         }
         let _late = tokio::time::timeout_at(deadline, self.edges.flushed()).await;
+        let deadline = deadline + HAND_OVER;
+        match election {
+            // A bind whose end is not known may still come: another may lead only once the lease has run out.
+            Some(_) if self.engine.n_binding() > 0 => {
+                tracing::warn!(binds = self.engine.n_binding(), "binds have not ended; the lease is kept")
+            }
+            Some(election) => drop(tokio::time::timeout_at(deadline, election.release()).await),
+            None => {}
+        }
+        if let Some(drained) = drained {
+            let _late = tokio::time::timeout_at(deadline, drained).await;
+        }
     }
 }

@@ -72,6 +72,8 @@ pub enum Event {
     ForeignGone(ForeignName),
     /// Every first list has arrived: what is not here does not exist. Nothing is scheduled before.
     Synced,
+    /// This process leads from now on: a [standby](crate::engine::EngineOptions::standby) engine begins to decide.
+    Leading,
     /// A configuration was accepted, or the defaults are back.
     Configured(Arc<Config>),
     /// The policy service answered, or did not, for a waiting pod.

@@ -1,8 +1,9 @@
 //! Health for kubelets: is the loop alive, is the scheduler ready. Open to everyone, so the loop is asked seldom.
-//! Leaves out leases: there is one replica.
+//! Leaves out who leads: a follower is as alive and ready as a leader.
 
 use crate::problem::Problem;
 use crate::query::{Asker, Query};
+use crate::routes::LeaseFault;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +16,7 @@ pub(crate) struct Pulse {
     asker: Asker,
     fresh: Duration,
     dead_after: Duration,
+    lease_fault: Option<LeaseFault>,
     last: Mutex<Beat>,
 }
 
@@ -28,8 +30,14 @@ struct Beat {
 
 impl Pulse {
     /// An answer counts for `fresh`; a loop that has answered before and is silent for `dead_after` counts as dead.
-    pub(crate) fn new(asker: Asker, fresh: Duration, dead_after: Duration) -> Self {
-        Self { asker, fresh, dead_after, last: Mutex::default() }
+    pub(crate) fn new(asker: Asker, fresh: Duration, dead_after: Duration, lease_fault: Option<LeaseFault>) -> Self {
+        Self { asker, fresh, dead_after, lease_fault, last: Mutex::default() }
+    }
+
+    /// kube-scheduler's `leaderElection` check: a process whose lease ran out should have ended.
+    fn lease(&self) -> (&'static str, Result<(), String>) {
+        let fault = self.lease_fault.as_ref().and_then(|fault| fault());
+        ("leaderElection", fault.map_or(Ok(()), Err))
     }
 
     /// Asks the loop, unless it was asked a moment ago; callers that come meanwhile wait for the same answer.
@@ -50,7 +58,7 @@ impl Pulse {
     pub(crate) async fn live(&self) -> Response {
         let silence = self.feel().await.answered.map_or(Duration::ZERO, |at| at.elapsed());
         let fault = format!("the scheduler's loop has not answered for {} s", silence.as_secs());
-        report(&[("loop", (silence < self.dead_after).then_some(()).ok_or(fault))])
+        report(&[("loop", (silence < self.dead_after).then_some(()).ok_or(fault)), self.lease()])
     }
 
     /// Ready: the loop answers, and knows the cluster.
@@ -59,7 +67,7 @@ impl Pulse {
         let answers = beat.asked.is_some() && beat.asked == beat.answered;
         let answering = answers.then_some(()).ok_or("the scheduler's loop does not answer".into());
         let synced = beat.synced.then_some(()).ok_or("the first lists of the API server have not all arrived".into());
-        report(&[("loop", answering), ("informer-sync", synced)])
+        report(&[("loop", answering), ("informer-sync", synced), self.lease()])
     }
 }
 

@@ -16,6 +16,6 @@ pub use access::{Access, Allowed, AuthError, Authorizer};
 pub use certificate::{CertificateError, CertificateSource};
 pub use metrics::{AttemptResult, Metrics, QueueName};
 pub use query::{Known, Nodes, Query, Reply, answer};
-pub use routes::{Backend, ScrapeHook};
+pub use routes::{Backend, LeaseFault, ScrapeHook};
 pub use server::{Limits, Options, ServeError, Server, serve};
 pub use views::{NodeView, QueueView, RemainingView, Status};

@@ -22,6 +22,9 @@ use tokio::time::timeout;
 /// Brings metrics up to date.
 pub type ScrapeHook = Arc<dyn Fn(&Metrics) + Send + Sync>;
 
+/// What is wrong with the lease of a process that leads, or led; `None` while all is well.
+pub type LeaseFault = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// What the server speaks for.
 #[derive(Clone)]
 pub struct Backend {
@@ -33,6 +36,8 @@ pub struct Backend {
     pub authorizer: Arc<dyn Authorizer>,
     /// Called before each scrape, to bring counters up to date that others keep; must not block.
     pub before_scrape: Option<ScrapeHook>,
+    /// Asked for each probe of health, where leaders are elected.
+    pub lease_fault: Option<LeaseFault>,
 }
 
 /// What handlers share.
@@ -48,7 +53,8 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(backend: Backend, limits: Limits) -> Self {
         let asker = Asker::new(backend.queries.clone(), limits.answer);
-        let pulse = Pulse::new(Asker::new(backend.queries.clone(), limits.health), limits.pulse, limits.dead_after);
+        let pulse =
+            Pulse::new(Asker::new(backend.queries.clone(), limits.health), limits.pulse, limits.dead_after, backend.lease_fault.clone());
         Self { backend, asker, pulse, limits, slots: Semaphore::new(limits.requests) }
     }
 }

@@ -4,6 +4,7 @@
 use crate::call::call;
 use crate::crd::{AIStorageConfig, AIStorageConfigSpec, ConditionStatus, ConfigFault, GROUP, faults_of_spec};
 use crate::events::{Object, Record, Recorder, shorten};
+use crate::lease::Standing;
 use crate::objects::{nullable, slim_meta};
 use crate::problem::Problem;
 use crate::watch::{Gate, Health, ResourceName};
@@ -17,10 +18,12 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::watcher::{self, Event as WatcherEvent};
 use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 /// How often it is asked whether the definition has been installed: one small answer each time.
@@ -82,6 +85,12 @@ pub struct ConfigManager {
     in_force: Config,
     /// The specification that was judged last, and the faults that it had: status patches are no news.
     judged: Option<(Value, Vec<ConfigFault>)>,
+    /// The object as it was seen last.
+    seen: Option<Stored>,
+    /// Only who leads says what is accepted; without an election this process does.
+    standing: Option<watch::Receiver<Standing>>,
+    /// Whether this process led when that was last looked at.
+    led: bool,
 }
 
 impl ConfigManager {
@@ -95,7 +104,25 @@ impl ConfigManager {
         health: Health,
         gate: Arc<Gate>,
     ) -> Self {
-        Self { client, options, events, recorder, health, gate, in_force: Config::default(), judged: None }
+        Self {
+            client,
+            options,
+            events,
+            recorder,
+            health,
+            gate,
+            in_force: Config::default(),
+            judged: None,
+            seen: None,
+            standing: None,
+            led: false,
+        }
+    }
+
+    /// Follows the configuration always, and speaks of it only while this process leads.
+    #[must_use]
+    pub fn electing(self, standing: Option<watch::Receiver<Standing>>) -> Self {
+        Self { standing, ..self }
     }
 
     /// Watches until the task is dropped.
@@ -104,7 +131,18 @@ impl ConfigManager {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", self.options.name));
         let mut stream = pin!(watcher::watcher(api, config));
         let mut listed = None;
-        while let Some(item) = stream.next().await {
+        loop {
+            let item = tokio::select! {
+                Some(item) = stream.next() => item,
+                () = changed(&mut self.standing, self.led) => {
+                    self.led = self.speaks();
+                    if let Some(object) = self.seen.clone() {
+                        self.apply(&object);
+                    }
+                    continue;
+                }
+                else => return,
+            };
             match item {
                 Ok(WatcherEvent::Init) => listed = None,
                 Ok(WatcherEvent::InitApply(object)) => listed = Some(object),
@@ -131,6 +169,7 @@ impl ConfigManager {
 
     /// Takes over an object, or says what is wrong with it.
     fn apply(&mut self, object: &Stored) {
+        self.seen = Some(object.clone());
         if let Some((spec, faults)) = &self.judged
             && *spec == object.spec
         {
@@ -152,7 +191,7 @@ impl ConfigManager {
     }
 
     fn back_to_defaults(&mut self, why: &str) {
-        self.judged = None;
+        (self.judged, self.seen) = (None, None);
         self.put_in_force(Config::default(), why);
     }
 
@@ -172,6 +211,9 @@ impl ConfigManager {
     fn tell_invalid(&self, object: &Stored, faults: &[ConfigFault]) {
         let faults = list(faults);
         warn!(object = %self.object_name(), faults, "configuration is invalid; the last good one stays in force");
+        if !self.speaks() {
+            return;
+        }
         let uid = object.metadata.uid.as_deref().unwrap_or_default();
         self.recorder.put(Record {
             object: Object {
@@ -192,6 +234,9 @@ impl ConfigManager {
 
     /// Writes the `Accepted` condition when it does not say so already.
     fn tell_status(&self, object: &Stored, faults: &[ConfigFault]) {
+        if !self.speaks() {
+            return;
+        }
         let Some(conditions) = conditions(object, faults, Timestamp::now()) else { return };
         let patch = Patch::Merge(json!({"status": {"conditions": conditions}}));
         let url = AIStorageConfig::url_path(&(), Some(&self.options.namespace));
@@ -240,8 +285,20 @@ impl ConfigManager {
         }
     }
 
+    fn speaks(&self) -> bool {
+        self.standing.as_ref().is_none_or(|standing| standing.borrow().leads())
+    }
+
     fn object_name(&self) -> String {
         format!("{}/{}", self.options.namespace, self.options.name)
+    }
+}
+
+/// Waits until this process begins or ceases to lead; renewals are no news.
+async fn changed(standing: &mut Option<watch::Receiver<Standing>>, led: bool) {
+    let Some(receiver) = standing else { return pending().await };
+    if receiver.wait_for(|now| now.leads() != led).await.is_err() {
+        pending().await
     }
 }
 

@@ -13,6 +13,7 @@ pub mod events;
 pub mod extender;
 mod foreign;
 pub mod intern;
+pub mod lease;
 pub mod objects;
 pub mod preempt;
 mod problem;

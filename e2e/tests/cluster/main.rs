@@ -11,6 +11,7 @@ mod extender;
 mod guide;
 mod labels;
 mod lifecycle;
+mod leader;
 mod neighbours;
 mod permissions;
 mod preemption;

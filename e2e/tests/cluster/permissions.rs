@@ -77,6 +77,7 @@ fn account_of_the_deployment_suffices() {
     let mut options = test.options();
     options.kubeconfig = test.deployed_account();
     options.config_namespace = "keti".into();
+    options.flags = vec!["--leader-elect-resource-name=ai-storage-scheduler".into()];
     test.cluster.shell("kubectl apply -f config/crd/default-config.yaml");
     let mut scheduler = test.scheduler_with(&options, "scheduler");
     scheduler.wait_until_ready();
@@ -91,6 +92,8 @@ fn account_of_the_deployment_suffices() {
     test.event("default", &test.node_name("faulty"), |e| e["reason"] == "InvalidStorageFact" && e["reportingController"] == test.name);
     test.cluster.shell("kubectl delete aisc default -n keti");
     let logged = scheduler.logged();
+    assert!(logged.contains("lease acquired"));
+    test.event("keti", "ai-storage-scheduler", |e| e["reason"] == "LeaderElection");
     let troubles: Vec<&str> = logged.lines().filter(|l| l.contains("forbidden") || l.contains(" ERROR ")).collect();
     assert_eq!(troubles, Vec::<&str>::new());
 }

@@ -39,12 +39,12 @@ eventually() {
 
 is() { [ "$("${@:2}")" = "$1" ]; }
 
-@test "apply brings CRD, configuration and Deployment, and its pod runs" {
+@test "apply brings CRD, configuration and Deployment, and both replicas run" {
   run ./scripts/2.apply-deployment.sh apply
   echo "$output"
   [ "$status" -eq 0 ]
   [ "$(kubectl get aisc -n keti -o name)" = aistorageconfig.ai-storage.keti/default ]
-  eventually 30 is Running kubectl get pods -n keti -l app=ai-storage-scheduler -o 'jsonpath={.items[*].status.phase}'
+  eventually 30 is 'Running Running' kubectl get pods -n keti -l app=ai-storage-scheduler -o 'jsonpath={.items[*].status.phase}'
 }
 
 @test "trace-log finds the running pod" {
@@ -61,7 +61,7 @@ is() { [ "$("${@:2}")" = "$1" ]; }
   run ./scripts/2.apply-deployment.sh d
   echo "$output"
   [ "$status" -eq 0 ]
-  [ -z "$(kubectl get deployments,serviceaccounts -n keti -l app=ai-storage-scheduler -o name)" ]
+  [ -z "$(kubectl get deployments,serviceaccounts,poddisruptionbudgets -n keti -l app=ai-storage-scheduler -o name)" ]
   [ -z "$(kubectl get clusterroles,clusterrolebindings -l app=ai-storage-scheduler -o name)" ]
   ./scripts/2.apply-deployment.sh a
   [ "$(kubectl get aisc default -n keti -o 'jsonpath={.spec.plugins.dataLocalityAware.weight}')" = 7 ]
@@ -110,6 +110,10 @@ no create pods default
 no update nodes
 no update aistorageconfigs.ai-storage.keti keti
 no list leases.coordination.k8s.io keti
+yes create leases.coordination.k8s.io keti
+yes update leases.coordination.k8s.io/ai-storage-scheduler keti
+no update leases.coordination.k8s.io/another keti
+no create leases.coordination.k8s.io kube-system
 no list aistorageconfigs.ai-storage.keti kube-system
 EOF
 }

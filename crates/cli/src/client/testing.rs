@@ -37,7 +37,13 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let options = Options::new((Ipv4Addr::LOCALHOST, 0).into(), CertificateSource::SelfSigned { dir: Some(dir.path().into()) });
         let (queries, mut asked) = mpsc::channel(16);
-        let backend = Backend { queries, metrics: Arc::new(Metrics::default()), authorizer: Arc::new(Doorman), before_scrape: None };
+        let backend = Backend {
+            queries,
+            metrics: Arc::new(Metrics::default()),
+            authorizer: Arc::new(Doorman),
+            before_scrape: None,
+            lease_fault: None,
+        };
         let server = serve(options, backend, std::future::pending()).await.unwrap();
         let engine = engine();
         tokio::spawn(async move {

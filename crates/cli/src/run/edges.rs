@@ -1,7 +1,7 @@
 //! The edges that the event loop talks to: API server, APOLLO, HTTP. Started here, listened to here.
 //! Leaves out what the engine's actions mean to them: `carry_out`.
 
-use super::https;
+use super::https::{self, Https};
 use super::setup::Setup;
 use crate::flags::RunArgs;
 use crate::logging::Logging;
@@ -14,6 +14,7 @@ use aisched_kube::client::{Clients, connect};
 use aisched_kube::config_manager::{self, ConfigManager, ConfigOptions};
 use aisched_kube::events::{Recorder, RecorderOptions};
 use aisched_kube::extender::Extenders;
+use aisched_kube::lease::Election;
 use aisched_kube::preempt::Preemptor;
 use aisched_kube::status::StatusWriter;
 use aisched_kube::volume_bind::{VolumeBindOptions, VolumeBinder};
@@ -53,6 +54,9 @@ pub(super) struct Edges {
     pub(super) policies: PolicyClient,
     /// `--apollo-endpoint` or `APOLLO_ENDPOINT`: wins over the configuration's.
     apollo_endpoint: Option<String>,
+    /// The election that this process stands in; without one it leads.
+    pub(super) election: Option<Election>,
+    pub(super) https: Option<Https>,
     _watches: JoinSet<()>,
 }
 
@@ -69,13 +73,16 @@ impl Edges {
         let mut watches = watch::watch(clients.watch.clone(), event_sender.clone(), health.clone(), gate.clone(), WatchOptions::default());
         let options =
             ConfigOptions { namespace: args.config_namespace.clone(), name: args.config_name.clone(), reporter: setup.reporter().into() };
+        let elect = |options| Election::start(&clients.calls, options, event_sender.clone(), recorder.clone(), health.clone());
+        let election = setup.election.clone().map(elect);
+        let standing = election.as_ref().map(Election::standing);
         let config = ConfigManager::new(clients.watch.clone(), options, event_sender.clone(), recorder.clone(), health.clone(), gate);
-        watches.spawn(config.run());
+        watches.spawn(config.electing(standing.clone()).run());
         let policies = PolicyClient::new(ClientConfig::default(), answer_sender);
         let (query_sender, queries) = channel(QUERIES);
         let metrics = Arc::new(Metrics::new());
         let counted = https::Counted { policies: policies.clone(), recorder: recorder.clone(), dropped_lines: logging.dropped_counter() };
-        https::serve(args, query_sender, metrics.clone(), &clients, counted).await?;
+        let https = Https::serve(args, query_sender, metrics.clone(), &clients, counted, standing).await?;
         let edges = Self {
             events,
             queries,
@@ -91,6 +98,8 @@ impl Edges {
             event_sender,
             clients,
             apollo_endpoint: args.apollo_endpoint.clone(),
+            election,
+            https,
             _watches: watches,
         };
         // The defaults, with this process's endpoint, are in force until the object says otherwise.

@@ -3,15 +3,17 @@
 
 use crate::flags::RunArgs;
 use aisched_apollo::{PolicyClient, Stats};
-use aisched_http::{Access, Allowed, AuthError, Authorizer, Backend, CertificateSource, Metrics, Options, Query};
+use aisched_http::{Access, Allowed, AuthError, Authorizer, Backend, CertificateSource, LeaseFault, Metrics, Options, Query, Server};
 use aisched_kube::authorize::{ReviewOptions, Reviewer, Verdict};
 use aisched_kube::client::Clients;
 use aisched_kube::events::Recorder;
+use aisched_kube::lease::Standing;
 use anyhow::Result;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
+use tokio::sync::{oneshot, watch};
 use tracing_appender::non_blocking::ErrorCounter;
 
 /// What others count and a scrape shows.
@@ -21,31 +23,48 @@ pub(super) struct Counted {
     pub(super) dropped_lines: ErrorCounter,
 }
 
-/// Serves until the process ends; port 0 serves nothing.
-pub(super) async fn serve(
-    args: &RunArgs,
-    queries: Sender<Query>,
-    metrics: Arc<Metrics>,
-    clients: &Clients,
-    counted: Counted,
-) -> Result<()> {
-    if args.secure_port == 0 {
-        return Ok(());
+/// The server, and the way to stop it.
+pub(super) struct Https {
+    server: Server,
+    stop: oneshot::Sender<()>,
+}
+
+impl Https {
+    /// Serves until it is stopped; port 0 serves nothing.
+    pub(super) async fn serve(
+        args: &RunArgs,
+        queries: Sender<Query>,
+        metrics: Arc<Metrics>,
+        clients: &Clients,
+        counted: Counted,
+        standing: Option<watch::Receiver<Standing>>,
+    ) -> Result<Option<Self>> {
+        if args.secure_port == 0 {
+            return Ok(None);
+        }
+        let certificate = match (&args.tls_cert_file, &args.tls_private_key_file) {
+            (Some(cert), Some(key)) => CertificateSource::Files { cert: cert.clone(), key: key.clone() },
+            _ => CertificateSource::SelfSigned { dir: args.cert_dir.clone() },
+        };
+        let options = Options::new(SocketAddr::new(args.bind_address, args.secure_port), certificate);
+        let backend = Backend {
+            queries,
+            metrics,
+            authorizer: Arc::new(Reviews(Reviewer::new(clients.calls.clone(), ReviewOptions::default()))),
+            before_scrape: Some(Arc::new(move |metrics: &Metrics| counted.show(metrics))),
+            lease_fault: standing.map(|standing| -> LeaseFault { Arc::new(move || standing.borrow().fault()) }),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let server = aisched_http::serve(options, backend, async { drop(stopped.await) }).await?;
+        tracing::info!(address = %server.address(), "serving HTTPS");
+        Ok(Some(Self { server, stop }))
     }
-    let certificate = match (&args.tls_cert_file, &args.tls_private_key_file) {
-        (Some(cert), Some(key)) => CertificateSource::Files { cert: cert.clone(), key: key.clone() },
-        _ => CertificateSource::SelfSigned { dir: args.cert_dir.clone() },
-    };
-    let options = Options::new(SocketAddr::new(args.bind_address, args.secure_port), certificate);
-    let backend = Backend {
-        queries,
-        metrics,
-        authorizer: Arc::new(Reviews(Reviewer::new(clients.calls.clone(), ReviewOptions::default()))),
-        before_scrape: Some(Arc::new(move |metrics: &Metrics| counted.show(metrics))),
-    };
-    let server = aisched_http::serve(options, backend, std::future::pending()).await?;
-    tracing::info!(address = %server.address(), "serving HTTPS");
-    Ok(())
+
+    /// Takes no new requests; those under way end.
+    pub(super) async fn drain(self) {
+        let _gone = self.stop.send(());
+        self.server.stopped().await;
+    }
 }
 
 impl Counted {

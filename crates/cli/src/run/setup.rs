@@ -8,7 +8,8 @@ use aisched_core::plugins::args::PluginArgs;
 use aisched_core::profile::Profile;
 use aisched_core::queue::QueueOptions;
 use aisched_kube::client::ClientOptions;
-use aisched_kube::scheduler_config::{self, ExtenderConfig, SchedulerConfig};
+use aisched_kube::lease::LeaseOptions;
+use aisched_kube::scheduler_config::{self, ExtenderConfig, LeaderElection, SchedulerConfig};
 use anyhow::{Result, bail};
 
 /// Profiles, limits, and where the API server is.
@@ -17,6 +18,8 @@ pub(super) struct Setup {
     pub(super) queue: QueueOptions,
     pub(super) client: ClientOptions,
     pub(super) extenders: Vec<ExtenderConfig>,
+    /// The election to stand in; without one this process schedules at once.
+    pub(super) election: Option<LeaseOptions>,
 }
 
 impl Setup {
@@ -26,7 +29,14 @@ impl Setup {
         let Some(path) = &args.config else {
             let plugin_args = PluginArgs { features, ..PluginArgs::default() };
             let profiles = vec![Profile::ai_storage_with(args.scheduler_name.as_str(), &plugin_args)];
-            return Ok(Self { profiles, queue: QueueOptions::default(), client, extenders: Vec::new() });
+            // Schedulers of other names have nothing to do with this one, kube-scheduler least of all.
+            let base = LeaderElection {
+                resource_name: args.scheduler_name.clone(),
+                resource_namespace: args.config_namespace.clone(),
+                ..LeaderElection::default()
+            };
+            let election = election(args, base, &args.scheduler_name)?;
+            return Ok(Self { profiles, queue: QueueOptions::default(), client, extenders: Vec::new(), election });
         };
         let mut config = match scheduler_config::load(&files::read(path)?, &path.display().to_string()) {
             Ok(config) => config,
@@ -40,8 +50,9 @@ impl Setup {
             profile.args.features = features;
         }
         client.kubeconfig = client.kubeconfig.or(config.client_connection.kubeconfig);
-        let profiles = config.profiles.iter().map(|p| p.to_profile()).collect();
-        Ok(Self { profiles, queue: config.queue, client, extenders: config.extenders })
+        let profiles: Vec<Profile> = config.profiles.iter().map(|p| p.to_profile()).collect();
+        let election = election(args, config.leader_election, profiles.first().map_or("", |p| &p.scheduler_name))?;
+        Ok(Self { profiles, queue: config.queue, client, extenders: config.extenders, election })
     }
 
     /// The first profile's name: who speaks of what concerns no single pod.
@@ -60,13 +71,18 @@ fn features(words: &[String]) -> Result<Features> {
     Ok(features)
 }
 
+fn election(args: &RunArgs, base: LeaderElection, reporter: &str) -> Result<Option<LeaseOptions>> {
+    let election = args.election.over(base)?;
+    Ok(election.leader_elect.then(|| LeaseOptions::new(&election, reporter)))
+}
+
 /// Says what of the configuration is not acted on.
 fn warn(config: &SchedulerConfig) {
     if !config.missing_plugins.is_empty() {
         tracing::warn!("plugins that are not part of this version take no part: {}", config.missing_plugins.join(", "));
     }
-    if config.leader_election.leader_elect {
-        tracing::warn!("leaderElection.leaderElect has no effect: leader election is not part of this version; run one replica");
+    if config.delay_cache_until_active {
+        tracing::warn!("delayCacheUntilActive has no effect: a scheduler that follows always has warm caches");
     }
     for note in &config.notes {
         tracing::warn!("{note}");

@@ -22,6 +22,8 @@ mod tests_preempt_random;
 #[cfg(test)]
 mod tests_signals;
 #[cfg(test)]
+mod tests_standby;
+#[cfg(test)]
 mod tests_volumes;
 mod waiting;
 
@@ -57,11 +59,13 @@ pub struct EngineOptions {
     pub report_nodes: usize,
     /// Decisions kept for explanations.
     pub records: usize,
+    /// Whether it only follows what happens until [`Event::Leading`]: another process leads.
+    pub standby: bool,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { seed: 0, queue: QueueOptions::default(), report_nodes: 20, records: 1000 }
+        Self { seed: 0, queue: QueueOptions::default(), report_nodes: 20, records: 1000, standby: false }
     }
 }
 
@@ -91,6 +95,8 @@ pub struct Engine {
     /// Decisions so far; salts the order among equals.
     n_decisions: u64,
     synced: bool,
+    /// Nothing is decided and nothing said.
+    standby: bool,
     actions: Vec<Action>,
 }
 
@@ -131,6 +137,7 @@ impl Engine {
             reported: BTreeSet::new(),
             n_decisions: 0,
             synced: false,
+            standby: options.standby,
             actions: Vec::new(),
         }
     }
@@ -141,6 +148,7 @@ impl Engine {
             Event::PodSet(pod) => self.pod_set(now, pod),
             Event::PodGone(pod) => self.pod_gone(now, &pod),
             Event::Synced => self.synced = true,
+            Event::Leading => self.lead(now),
             Event::Configured(config) => self.configured(now, config),
             Event::PolicyAnswered(answer) => self.policy_answered(now, answer),
             Event::BindEnded { pod, node: _, outcome } => self.bind_ended(now, &pod, outcome),
@@ -148,10 +156,26 @@ impl Engine {
             Event::PreemptEnded { pod, failed } => self.preempt_ended(now, &pod, &failed),
             object => self.object_changed(now, object),
         }
+        if self.standby {
+            self.actions.clear(); // whoever leads does it
+        }
+    }
+
+    /// The queue is this process's to work off. What followed so far asked nobody for policies: they are asked for now.
+    fn lead(&mut self, now: Millis) {
+        self.standby = false;
+        let waiting: Vec<Str> = self.queue.iter().map(|w| w.pod.uid.clone()).collect();
+        for uid in waiting {
+            self.queue.activate(&uid);
+            self.make_ready(now, &uid);
+        }
     }
 
     /// Does the next piece of work, at most one decision, and gives what is to be done in the world.
     pub fn poll(&mut self, now: Millis) -> Vec<Action> {
+        if self.standby {
+            return Vec::new();
+        }
         for (uid, why) in self.queue.due(now) {
             match why {
                 Due::Policy => self.policy_overdue(now, &uid),
@@ -175,6 +199,9 @@ impl Engine {
     /// When `poll` next has something to do: `Some(now or earlier)` for at once, `None` when only an event can help.
     #[must_use]
     pub fn next_poll(&self, now: Millis) -> Option<Millis> {
+        if self.standby {
+            return None;
+        }
         if !self.actions.is_empty() || (self.synced && self.queue.has_ready()) {
             return Some(now);
         }
@@ -225,6 +252,12 @@ impl Engine {
     #[must_use]
     pub fn is_synced(&self) -> bool {
         self.synced
+    }
+
+    /// Whether it decides: another process may lead.
+    #[must_use]
+    pub fn is_leading(&self) -> bool {
+        !self.standby
     }
 
     /// Decides once more for a pod that waits, on the cluster as it is now and reporting on every node; changes nothing.

@@ -88,6 +88,7 @@ impl Engine {
             Event::PodSet(_)
             | Event::PodGone(_)
             | Event::Synced
+            | Event::Leading
             | Event::Configured(_)
             | Event::PolicyAnswered(_)
             | Event::BindEnded { .. }

@@ -21,7 +21,7 @@ async fn synced_scheduler_is_ready() {
 async fn scheduler_that_does_not_know_the_cluster_is_alive_but_not_ready() {
     let world = World::with(Engine::new(Vec::new(), EngineOptions::default())).await;
     let ready = world.get("/readyz", None).await;
-    let expected = "[+]loop ok\n[-]informer-sync failed: the first lists of the API server have not all arrived\n";
+    let expected = "[+]loop ok\n[-]informer-sync failed: the first lists of the API server have not all arrived\n[+]leaderElection ok\n";
     assert_eq!((ready.status.as_u16(), ready.body.as_str()), (503, expected));
     assert_eq!(world.get("/livez", None).await.status, 200);
 }
@@ -57,4 +57,15 @@ async fn many_probes_reach_the_loop_once() {
         let _ = reply.send(true);
     });
     assert!(asked.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn process_whose_lease_ran_out_is_neither_alive_nor_ready() {
+    let world = World::with(engine()).await;
+    *world.lease.lock().unwrap() = Some("the lease is lost: taken".into());
+    for path in ["/healthz", "/livez", "/readyz"] {
+        let answer = world.get(path, None).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert!(answer.body.ends_with("[-]leaderElection failed: the lease is lost: taken\n"), "{path}: {}", answer.body);
+    }
 }

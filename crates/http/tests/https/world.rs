@@ -5,7 +5,8 @@ use aisched_core::engine::{Engine, EngineOptions};
 use aisched_core::event::{Action, BindOutcome, Event};
 use aisched_core::profile::{Profile, Weight};
 use aisched_http::{
-    Access, Allowed, AuthError, Authorizer, Backend, CertificateSource, Limits, Metrics, Options, Query, ScrapeHook, Server, answer, serve,
+    Access, Allowed, AuthError, Authorizer, Backend, CertificateSource, LeaseFault, Limits, Metrics, Options, Query, ScrapeHook, Server,
+    answer, serve,
 };
 use aisched_model::config::Config;
 use aisched_model::node::Node;
@@ -53,6 +54,8 @@ pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) doorman: Arc<Doorman>,
     pub(crate) metrics: Arc<Metrics>,
+    /// What is wrong with the lease.
+    pub(crate) lease: Arc<Mutex<Option<String>>>,
     pub(crate) dir: TempDir,
     server: Server,
     stop: oneshot::Sender<()>,
@@ -81,10 +84,13 @@ impl World {
         let mut options = options(CertificateSource::SelfSigned { dir: Some(dir.path().into()) });
         options.limits = limits;
         let before_scrape: Option<ScrapeHook> = Some(Arc::new(|metrics| metrics.set_events_dropped(7)));
-        let backend = Backend { queries, metrics: metrics.clone(), authorizer: doorman.clone(), before_scrape };
+        let lease = Arc::<Mutex<Option<String>>>::default();
+        let said = lease.clone();
+        let lease_fault: Option<LeaseFault> = Some(Arc::new(move || said.lock().unwrap().clone()));
+        let backend = Backend { queries, metrics: metrics.clone(), authorizer: doorman.clone(), before_scrape, lease_fault };
         let (stop, stopping) = oneshot::channel::<()>();
         let server = serve(options, backend, async move { drop(stopping.await) }).await.unwrap();
-        Self { address: server.address(), doorman, metrics, dir, server, stop }
+        Self { address: server.address(), doorman, metrics, lease, dir, server, stop }
     }
 
     pub(crate) fn certificate(&self) -> PathBuf {
@@ -143,7 +149,13 @@ pub(crate) fn options(certificate: CertificateSource) -> Options {
 
 /// A backend that nobody calls.
 pub(crate) fn idle_backend() -> Backend {
-    Backend { queries: mpsc::channel(1).0, metrics: Arc::default(), authorizer: Arc::<Doorman>::default(), before_scrape: None }
+    Backend {
+        queries: mpsc::channel(1).0,
+        metrics: Arc::default(),
+        authorizer: Arc::<Doorman>::default(),
+        before_scrape: None,
+        lease_fault: None,
+    }
 }
 
 /// A TLS connection to `localhost` that trusts the certificate in a file and no other.

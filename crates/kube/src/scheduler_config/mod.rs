@@ -88,6 +88,29 @@ pub struct LeaderElection {
     pub resource_namespace: String,
 }
 
+impl Default for LeaderElection {
+    /// kube-scheduler's.
+    fn default() -> Self {
+        Self {
+            leader_elect: true,
+            lease_duration: Duration::from_secs(15),
+            renew_deadline: Duration::from_secs(10),
+            retry_period: Duration::from_secs(2),
+            resource_name: "kube-scheduler".into(),
+            resource_namespace: "kube-system".into(),
+        }
+    }
+}
+
+/// A duration as flags and files write it, such as `15s`, `1m30s` or `250ms`.
+///
+/// # Errors
+/// What would be right.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let nanos = words::go_duration(text).and_then(|nanos| u64::try_from(nanos).ok());
+    nanos.map(Duration::from_nanos).ok_or_else(|| "expected a duration such as 15s, 1m30s or 250ms".into())
+}
+
 /// Reads a configuration; `file` is for messages.
 ///
 /// # Errors
@@ -223,15 +246,18 @@ fn client_connection(reader: &mut Reader<'_>, root: &Place<'_>) -> ClientConnect
 const JITTER: f64 = 1.2;
 
 fn leader_election(reader: &mut Reader<'_>, root: &Place<'_>) -> LeaderElection {
-    const SECOND: i64 = 1_000_000_000;
     let none = Tree { line: root.tree.line, node: tree::Node::Map(Vec::new()) };
     let at = root.field("leaderElection").unwrap_or(Place { tree: &none, path: "leaderElection".into() });
-    let durations = [("leaseDuration", 15 * SECOND), ("renewDeadline", 10 * SECOND), ("retryPeriod", 2 * SECOND)];
-    let texts = [("resourceLock", "leases"), ("resourceName", "kube-scheduler"), ("resourceNamespace", "kube-system")];
+    let LeaderElection { lease_duration, renew_deadline, retry_period, resource_name, resource_namespace, .. } = LeaderElection::default();
+    let durations = [("leaseDuration", lease_duration), ("renewDeadline", renew_deadline), ("retryPeriod", retry_period)];
+    let texts = [("resourceLock", "leases"), ("resourceName", &resource_name), ("resourceNamespace", &resource_namespace)];
     let fields: Vec<&str> = durations.iter().map(|(f, _)| *f).chain(texts.iter().map(|(f, _)| *f)).chain(["leaderElect"]).collect();
     reader.map(&at, &fields);
     let leader_elect = reader.flag(&at, "leaderElect").unwrap_or(true);
-    let [lease, renew, retry] = durations.map(|(field, default)| reader.duration(&at, field).filter(|d| *d != 0).unwrap_or(default));
+    let [lease, renew, retry] = durations.map(|(field, default)| {
+        let default = i64::try_from(default.as_nanos()).unwrap_or(i64::MAX);
+        reader.duration(&at, field).filter(|d| *d != 0).unwrap_or(default)
+    });
     let [lock, name, namespace] = texts.map(|(field, default)| reader.text(&at, field).filter(|t| !t.is_empty()).unwrap_or(default));
     if leader_elect {
         let timing = Timing { lease, renew, retry };
