@@ -164,6 +164,7 @@ impl Loop {
 
     /// Nothing new is decided; binds, reports and requests under way get a moment to end, and then another may lead.
     async fn finish(&mut self, election: Option<Election>) {
+        self.edges.binder.close();
         let drained = self.edges.https.take().map(|https| tokio::spawn(https.drain()));
         let deadline = tokio::time::Instant::now() + LAST_WORDS;
         while self.engine.n_binding() > 0 {

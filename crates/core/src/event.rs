@@ -122,7 +122,7 @@ pub enum BindOutcome {
     Failed(String),
     /// The pod is not bound because its volumes could not be; what went wrong with them.
     NoVolumes(String),
-    /// The pod no longer exists, or is bound to another node already.
+    /// The pod no longer exists, or is bound to another node already, or is another process's to place.
     Gone(String),
 }
 

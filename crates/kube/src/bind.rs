@@ -72,6 +72,11 @@ impl Binder {
         Self { extenders: Some(extenders), ..self.clone() }
     }
 
+    /// Sends no bind any more that waits in line; those already sent end as they would have.
+    pub fn close(&self) {
+        self.limit.close();
+    }
+
     /// Binds in a task of its own; the outcome goes to `events`.
     pub fn spawn(&self, pod: PodRef, node: Str, events: UnboundedSender<Event>) {
         let binder = self.clone();
@@ -88,7 +93,9 @@ impl Binder {
     /// Binds a pod to a node.
     pub async fn bind(&self, pod: &PodRef, node: &str) -> BindOutcome {
         let _token = self.under_way.begin();
-        let _permit = self.limit.acquire().await;
+        let Ok(_permit) = self.limit.acquire().await else {
+            return BindOutcome::Gone("the scheduler stops, and whoever leads next places the pod".into());
+        };
         if let Some(extenders) = &self.extenders {
             match extenders.bind(pod, node).await {
                 Some(Ok(())) => return BindOutcome::Bound,

@@ -115,3 +115,23 @@ async fn binding_names_pod_uid_and_node() {
     assert_eq!(body["metadata"], json!({"name": "p", "namespace": "ns", "uid": "u"}));
     assert_eq!(body["target"], json!({"apiVersion": "v1", "kind": "Node", "name": "n1"}));
 }
+
+#[tokio::test]
+async fn bind_that_waits_in_line_when_the_scheduler_stops_is_not_sent_and_one_that_was_ends() {
+    let mock = Mock::start(|seen| if seen.method == "POST" { Answer::Hang } else { pod("u", json!("n1")) }).await;
+    let options = BindOptions { deadline: Duration::from_millis(300), concurrency: 1, ..BindOptions::default() };
+    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let binder = Binder::new(mock.client(), options);
+    binder.spawn(pod_ref("u"), "n1".into(), sender.clone());
+    mock.seen_at_least(1).await;
+    binder.spawn(pod_ref("v"), "n1".into(), sender);
+    binder.close();
+    let mut outcomes = Vec::new();
+    for _ in 0..2 {
+        let Some(Event::BindEnded { pod, outcome, .. }) = events.recv().await else { panic!("no outcome") };
+        outcomes.push((pod, outcome));
+    }
+    let left = BindOutcome::Gone("the scheduler stops, and whoever leads next places the pod".into());
+    assert_eq!(outcomes, [(pod_ref("v"), left), (pod_ref("u"), BindOutcome::Bound)]);
+    assert_eq!(mock.seen().iter().filter(|s| s.method == "POST").count(), 1);
+}

@@ -6,6 +6,7 @@ use super::{Election, LeaseLock, LeaseOptions, Standing};
 use crate::events::{Recorder, RecorderOptions};
 use crate::problem::Problem;
 use crate::testing::{Answer, Mock, Seen};
+use crate::under_way::UnderWay;
 use crate::watch::Health;
 use aisched_core::event::Event;
 use serde_json::{Value, json};
@@ -322,7 +323,12 @@ async fn election_that_is_won_is_told_and_one_that_cannot_be_held_names_what_is_
         let mock = mock.await;
         let (sender, mut events) = unbounded_channel();
         let health = Health::default();
-        let recorder = Recorder::start(&mock.client(), &health, &RecorderOptions { hostname: "h".into(), ..RecorderOptions::default() });
+        let recorder = Recorder::start(
+            &mock.client(),
+            &health,
+            &UnderWay::default(),
+            &RecorderOptions { hostname: "h".into(), ..RecorderOptions::default() },
+        );
         let election = Election::start(&mock.client(), options("a"), sender, recorder, health.clone());
         match problem {
             None => {
