@@ -23,4 +23,4 @@ pub use feedback::{Outcome, ResultReport};
 pub use log_lines::log_line;
 pub use rules::{Dialect, Rules, RulesError};
 pub use server::{PolicyServer, ServerError, ServerEvent};
-pub use stats::Stats;
+pub use stats::{LATENCY_BUCKETS_MS, Stats};

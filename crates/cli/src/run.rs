@@ -4,6 +4,7 @@
 mod carry_out;
 mod edges;
 mod https;
+mod measure;
 mod setup;
 
 use crate::flags::RunArgs;
@@ -122,8 +123,14 @@ impl Loop {
             }
             edges::Incoming::Event(event) => {
                 let begins = matches!(event, Event::Synced | Event::Leading);
+                if let Event::BindEnded { pod, outcome, .. } = &event {
+                    self.edges.measures.bind_ended(&self.engine, now, pod, outcome);
+                }
+                let label = measure::label(&event, &self.engine);
                 self.edges.volumes.saw(&event);
+                let began = Instant::now();
                 self.engine.handle(now, event);
+                self.edges.measures.handled(label, began.elapsed());
                 if begins {
                     self.say_where_it_stands();
                 }

@@ -4,7 +4,7 @@
 use crate::problem::Problem;
 use crate::query::{Known, Query};
 use crate::routes::Shared;
-use crate::views::{NodeView, Status};
+use crate::views::NodeView;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -30,9 +30,8 @@ type Answer = Result<Response, Problem>;
 /// Gauges are read from the loop; when it does not answer, the rest is shown all the same: then it is needed most.
 pub(crate) async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let metrics = &shared.backend.metrics;
-    let status: Result<Status, Problem> = shared.asker.ask(Query::Status).await;
-    if let Ok(status) = status {
-        metrics.set_gauges(&status);
+    if let Ok(gauges) = shared.asker.ask(Query::Gauges).await {
+        metrics.set_gauges(&gauges);
     }
     if let Some(update) = &shared.backend.before_scrape {
         update(metrics);

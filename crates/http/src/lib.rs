@@ -14,7 +14,8 @@ mod views;
 
 pub use access::{Access, Allowed, AuthError, Authorizer};
 pub use certificate::{CertificateError, CertificateSource};
-pub use metrics::{AttemptResult, Metrics, QueueName};
+pub use metrics::catalog;
+pub use metrics::{AttemptResult, Metrics};
 pub use query::{Known, Nodes, Query, Reply, answer};
 pub use routes::{Backend, LeaseFault, ScrapeHook};
 pub use server::{Limits, Options, ServeError, Server, serve};

@@ -1,110 +1,63 @@
 //! Counts and gauges for Prometheus, under kube-scheduler's names where it has them.
 //! Cheap to update from the event loop; gauges are read from the engine only when somebody scrapes.
 
-use crate::views::Status;
+pub mod catalog;
+mod labels;
+
+pub use labels::AttemptResult;
+
+use crate::views::Gauges;
 use aisched_model::policy::PolicySource;
+use catalog::{KUBE_SCHEDULER, OWN};
+use labels::{Attempt, Attempts, FromSource, InQueue, InState, OfEvent, OfKind, OfName, OfType, RefusedBy, WithResult};
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::prometheus_text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
-use std::fmt::Write as _;
+use prometheus_client::registry::{Metric, Registry};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How an attempt to schedule a pod ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AttemptResult {
-    /// Bound.
-    Scheduled,
-    /// No node would do.
-    Unschedulable,
-    /// Something went wrong: a bind that failed.
-    Error,
-}
-
-/// A queue that pods come into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the variants are kube-scheduler's queue names")]
-pub enum QueueName {
-    Active,
-    Backoff,
-    Unschedulable,
-    Gated,
-}
-
-impl EncodeLabelValue for AttemptResult {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> std::fmt::Result {
-        encoder.write_str(match self {
-            Self::Scheduled => "scheduled",
-            Self::Unschedulable => "unschedulable",
-            Self::Error => "error",
-        })
-    }
-}
-
-impl EncodeLabelValue for QueueName {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> std::fmt::Result {
-        encoder.write_str(match self {
-            Self::Active => "active",
-            Self::Backoff => "backoff",
-            Self::Unschedulable => "unschedulable",
-            Self::Gated => "gated",
-        })
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Attempt {
-    result: AttemptResult,
-    profile: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct InQueue {
-    queue: QueueName,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Incoming {
-    queue: QueueName,
-    event: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfType {
-    r#type: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct WithResult {
-    result: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct FromSource {
-    source: &'static str,
-}
+/// Attempts that are told apart; more are `15+`.
+const MOST_ATTEMPTS: u32 = 15;
+const LATENCY: &str = "ai_storage_apollo_request_duration_seconds";
 
 type Counters<L> = Family<L, Counter>;
-type Gauges<L> = Family<L, Gauge>;
+type Gauges1<L> = Family<L, Gauge>;
+type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// All metrics.
 pub struct Metrics {
     registry: Registry,
     attempts: Counters<Attempt>,
-    attempt_seconds: Family<Attempt, Histogram, fn() -> Histogram>,
+    attempt_seconds: Histograms<Attempt>,
     algorithm_seconds: Histogram,
-    pending: Gauges<InQueue>,
-    incoming: Counters<Incoming>,
-    cache_size: Gauges<OfType>,
+    sli_seconds: Histograms<Attempts>,
+    pod_attempts: Histogram,
+    victims: Histogram,
+    preemptions: Counter,
+    pending: Gauges1<InQueue>,
+    unschedulable: Gauges1<RefusedBy>,
+    cache_size: Gauges1<OfType>,
+    event_seconds: Histograms<OfEvent>,
+    leads: Gauges1<OfName>,
     synced: Gauge,
     config_generation: Gauge,
+    api_problems: Gauge,
     policy_resolutions: Counters<FromSource>,
     apollo_requests: Counters<WithResult>,
+    apollo_latency: Latency,
+    breaker: Gauges1<InState>,
+    cached_policies: Gauge,
+    apollo_reports: Counters<WithResult>,
+    apollo_oddities: Counters<OfKind>,
     events_dropped: Counter,
+    conditions_dropped: Counter,
     log_lines_dropped: Counter,
 }
 
@@ -118,51 +71,68 @@ impl Metrics {
     /// All metrics, at zero.
     #[must_use]
     pub fn new() -> Self {
-        let mut registry = Registry::default();
         let mut metrics = Self {
+            registry: Registry::default(),
             attempts: Family::default(),
             attempt_seconds: Family::new_with_constructor(milliseconds_to_seconds),
             algorithm_seconds: milliseconds_to_seconds(),
+            sli_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.01, 2.0, 20))),
+            pod_attempts: Histogram::new(exponential_buckets(1.0, 2.0, 5)),
+            victims: Histogram::new(exponential_buckets(1.0, 2.0, 7)),
+            preemptions: Counter::default(),
             pending: Family::default(),
-            incoming: Family::default(),
+            unschedulable: Family::default(),
             cache_size: Family::default(),
+            event_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.0001, 2.0, 12))),
+            leads: Family::default(),
             synced: Gauge::default(),
             config_generation: Gauge::default(),
+            api_problems: Gauge::default(),
             policy_resolutions: Family::default(),
             apollo_requests: Family::default(),
+            apollo_latency: Latency::default(),
+            breaker: Family::default(),
+            cached_policies: Gauge::default(),
+            apollo_reports: Family::default(),
+            apollo_oddities: Family::default(),
             events_dropped: Counter::default(),
+            conditions_dropped: Counter::default(),
             log_lines_dropped: Counter::default(),
-            registry: Registry::default(),
         };
-        metrics.register_kube_scheduler(&mut registry);
-        metrics.register_own(&mut registry);
-        metrics.registry = registry;
+        metrics.registry = metrics.registered();
         metrics
     }
 
-    /// Names are given without `_total`: the encoder appends it to counters.
-    fn register_kube_scheduler(&self, registry: &mut Registry) {
-        registry.register("scheduler_schedule_attempts", "Attempts to schedule pods, by result and profile", self.attempts.clone());
-        let help = "Seconds from the start of an attempt to its end, binding included";
-        registry.register("scheduler_scheduling_attempt_duration_seconds", help, self.attempt_seconds.clone());
-        let help = "Seconds that finding a node took";
-        registry.register("scheduler_scheduling_algorithm_duration_seconds", help, self.algorithm_seconds.clone());
-        registry.register("scheduler_pending_pods", "Waiting pods, by queue", self.pending.clone());
-        registry.register("scheduler_queue_incoming_pods", "Pods that came into a queue, by queue and event", self.incoming.clone());
-        registry.register("scheduler_cache_size", "Nodes and placed pods in the cache, by type", self.cache_size.clone());
-    }
-
-    fn register_own(&self, registry: &mut Registry) {
-        registry.register("ai_storage_synced", "1 when every first list of the API server has arrived", self.synced.clone());
-        let help = "Configurations applied since the start; 0 is the built-in default";
-        registry.register("ai_storage_config_generation", help, self.config_generation.clone());
-        let help = "Policy questions settled, by source: APOLLO, CACHE or FALLBACK";
-        registry.register("ai_storage_policy_resolutions", help, self.policy_resolutions.clone());
-        registry.register("ai_storage_apollo_requests", "Requests to APOLLO, by result", self.apollo_requests.clone());
-        let help = "Kubernetes events that were not written because too many waited";
-        registry.register("ai_storage_events_dropped", help, self.events_dropped.clone());
-        let help = "Log lines that were dropped because the reader was slow";
-        registry.register("ai_storage_log_lines_dropped", help, self.log_lines_dropped.clone());
+    fn registered(&self) -> Registry {
+        let mut registry = Registry::default();
+        let r = &mut registry;
+        register(r, "scheduler_schedule_attempts_total", &self.attempts);
+        register(r, "scheduler_scheduling_attempt_duration_seconds", &self.attempt_seconds);
+        register(r, "scheduler_scheduling_algorithm_duration_seconds", &self.algorithm_seconds);
+        register(r, "scheduler_pod_scheduling_sli_duration_seconds", &self.sli_seconds);
+        register(r, "scheduler_pod_scheduling_attempts", &self.pod_attempts);
+        register(r, "scheduler_preemption_victims", &self.victims);
+        register(r, "scheduler_preemption_attempts_total", &self.preemptions);
+        register(r, "scheduler_pending_pods", &self.pending);
+        register(r, "scheduler_unschedulable_pods", &self.unschedulable);
+        register(r, "scheduler_cache_size", &self.cache_size);
+        register(r, "scheduler_event_handling_duration_seconds", &self.event_seconds);
+        register(r, "leader_election_master_status", &self.leads);
+        register(r, "ai_storage_synced", &self.synced);
+        register(r, "ai_storage_config_generation", &self.config_generation);
+        register(r, "ai_storage_api_problems", &self.api_problems);
+        register(r, "ai_storage_policy_resolutions_total", &self.policy_resolutions);
+        register(r, "ai_storage_apollo_requests_total", &self.apollo_requests);
+        registry.register_collector(Box::new(self.apollo_latency.clone()));
+        let r = &mut registry;
+        register(r, "ai_storage_apollo_breaker_state", &self.breaker);
+        register(r, "ai_storage_apollo_cached_policies", &self.cached_policies);
+        register(r, "ai_storage_apollo_reports_total", &self.apollo_reports);
+        register(r, "ai_storage_apollo_oddities_total", &self.apollo_oddities);
+        register(r, "ai_storage_events_dropped_total", &self.events_dropped);
+        register(r, "ai_storage_conditions_dropped_total", &self.conditions_dropped);
+        register(r, "ai_storage_log_lines_dropped_total", &self.log_lines_dropped);
+        registry
     }
 
     /// An attempt of `profile` has ended; `took` counts from taking the pod off the queue, for a bound pod to the end of the bind.
@@ -177,9 +147,31 @@ impl Metrics {
         self.algorithm_seconds.observe(took.as_secs_f64());
     }
 
-    /// A pod came into a queue for a reason that kube-scheduler names: `PodAdd`, `ScheduleAttemptFailure`, `NodeAdd` …
-    pub fn queue_incoming(&self, queue: QueueName, event: &str) {
-        self.incoming.get_or_create(&Incoming { queue, event: event.into() }).inc();
+    /// A pod is bound, so long after it came into the queue.
+    pub fn pod_scheduled(&self, attempts: u32, waited: Duration) {
+        let label = if attempts >= MOST_ATTEMPTS { format!("{MOST_ATTEMPTS}+") } else { attempts.to_string() };
+        self.sli_seconds.get_or_create(&Attempts { attempts: label }).observe(waited.as_secs_f64());
+        self.pod_attempts.observe(f64::from(attempts));
+    }
+
+    /// Victims were looked for.
+    pub fn preemption_attempt(&self) {
+        self.preemptions.inc();
+    }
+
+    /// As many pods are deleted for another.
+    pub fn preempted(&self, n_victims: usize) {
+        self.victims.observe(f64::from(u32::try_from(n_victims).unwrap_or(u32::MAX)));
+    }
+
+    /// Taking in an event took so long.
+    pub fn event_handled(&self, event: &'static str, took: Duration) {
+        self.event_seconds.get_or_create(&OfEvent { event }).observe(took.as_secs_f64());
+    }
+
+    /// Whether this process holds the lease of this name.
+    pub fn set_leads(&self, lease: &str, leads: bool) {
+        self.leads.get_or_create(&OfName { name: lease.into() }).set(i64::from(leads));
     }
 
     /// A policy question was settled.
@@ -188,8 +180,42 @@ impl Metrics {
     }
 
     /// Requests to APOLLO with this result since the start.
-    pub fn set_apollo_requests(&self, result: &str, n: u64) {
-        raise(&self.apollo_requests.get_or_create(&WithResult { result: result.into() }), n);
+    pub fn set_apollo_requests(&self, result: &'static str, n: u64) {
+        raise(&self.apollo_requests.get_or_create(&WithResult { result }), n);
+    }
+
+    /// How long APOLLO took since the start: requests per bucket, not cumulative, under the bounds in milliseconds; and their sum.
+    pub fn set_apollo_latency(&self, bounds_ms: &[u64], buckets: &[u64], sum: Duration) {
+        let bounds = bounds_ms.iter().map(|ms| Duration::from_millis(*ms).as_secs_f64()).chain([f64::MAX]);
+        *self.apollo_latency.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            LatencyNow { sum: sum.as_secs_f64(), buckets: bounds.zip(buckets.iter().copied()).collect() };
+    }
+
+    /// The circuit breaker is in one of these states.
+    pub fn set_apollo_breaker(&self, states: [&'static str; 3], state: &str) {
+        for known in states {
+            self.breaker.get_or_create(&InState { state: known }).set(i64::from(known == state));
+        }
+    }
+
+    /// Policies in the cache.
+    pub fn set_apollo_cached(&self, n: usize) {
+        self.cached_policies.set(gauge(n));
+    }
+
+    /// Reports with this result since the start.
+    pub fn set_apollo_reports(&self, result: &'static str, n: u64) {
+        raise(&self.apollo_reports.get_or_create(&WithResult { result }), n);
+    }
+
+    /// Parts of answers set aside since the start.
+    pub fn set_apollo_oddities(&self, kind: &'static str, n: u64) {
+        raise(&self.apollo_oddities.get_or_create(&OfKind { kind }), n);
+    }
+
+    /// What is wrong with the API server now.
+    pub fn set_api_problems(&self, n: usize) {
+        self.api_problems.set(gauge(n));
     }
 
     /// Kubernetes events dropped since the start.
@@ -197,27 +223,33 @@ impl Metrics {
         raise(&self.events_dropped, n);
     }
 
+    /// Conditions dropped since the start.
+    pub fn set_conditions_dropped(&self, n: u64) {
+        raise(&self.conditions_dropped, n);
+    }
+
     /// Log lines dropped since the start.
     pub fn set_log_lines_dropped(&self, n: u64) {
         raise(&self.log_lines_dropped, n);
     }
 
-    pub(crate) fn set_gauges(&self, status: &Status) {
-        let queue = status.queue;
-        let pending = [
-            (QueueName::Active, queue.active),
-            (QueueName::Backoff, queue.backoff),
-            (QueueName::Unschedulable, queue.unschedulable),
-            (QueueName::Gated, queue.gated),
-        ];
+    pub(crate) fn set_gauges(&self, now: &Gauges) {
+        let queue = now.queue;
+        let pending =
+            [("active", queue.active), ("backoff", queue.backoff), ("unschedulable", queue.unschedulable), ("gated", queue.gated)];
         for (queue, n) in pending {
             self.pending.get_or_create(&InQueue { queue }).set(gauge(n));
         }
-        for (r#type, n) in [("nodes", status.n_nodes), ("pods", status.n_pods)] {
+        for (r#type, n) in [("nodes", now.n_nodes), ("pods", now.n_pods), ("assumed_pods", now.n_assumed)] {
             self.cache_size.get_or_create(&OfType { r#type }).set(gauge(n));
         }
-        self.synced.set(i64::from(status.synced));
-        self.config_generation.set(i64::try_from(status.config_generation).unwrap_or(i64::MAX));
+        // A plugin that refuses nobody any more disappears, as pods that were refused do.
+        self.unschedulable.clear();
+        for ((plugin, profile), n) in &now.refused {
+            self.unschedulable.get_or_create(&RefusedBy { plugin, profile: profile.to_string() }).set(gauge(*n));
+        }
+        self.synced.set(i64::from(now.synced));
+        self.config_generation.set(i64::try_from(now.config_generation).unwrap_or(i64::MAX));
     }
 
     /// Prometheus' text format 0.0.4, in which a counter bears its whole name, as kube-scheduler's do.
@@ -229,12 +261,40 @@ impl Metrics {
     }
 }
 
+/// Registers a metric with what the catalogue says of it. Names are given to the registry without `_total`: the encoder appends it.
+fn register(registry: &mut Registry, name: &'static str, metric: &(impl Metric + Clone)) {
+    registry.register(name.strip_suffix("_total").unwrap_or(name), help(name), metric.clone());
+}
+
+fn help(name: &str) -> &'static str {
+    KUBE_SCHEDULER.iter().chain(OWN).find(|entry| entry.name == name).map_or("", |entry| entry.help)
+}
+
+/// A histogram that somebody else fills.
+#[derive(Clone, Debug, Default)]
+struct Latency(Arc<Mutex<LatencyNow>>);
+
+#[derive(Clone, Debug, Default)]
+struct LatencyNow {
+    sum: f64,
+    buckets: Vec<(f64, u64)>,
+}
+
+impl Collector for Latency {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let now = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let n = now.buckets.iter().map(|(_, n)| n).sum();
+        let mut encoder = encoder.encode_descriptor(LATENCY, help(LATENCY), None, MetricType::Histogram)?;
+        encoder.encode_histogram::<NoLabelSet>(now.sum, n, &now.buckets, None)
+    }
+}
+
 /// kube-scheduler's buckets of 1 ms, doubled up to 16 s.
 fn milliseconds_to_seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 2.0, 15))
 }
 
-/// Counters are kept by whoever counts; a counter never goes back, whatever comes in late.
+/// A counter that others keep never goes back, whatever comes in late.
 fn raise(counter: &Counter<u64, AtomicU64>, n: u64) {
     counter.inner().fetch_max(n, Ordering::Relaxed);
 }
@@ -244,64 +304,4 @@ fn gauge(n: usize) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::views::QueueView;
-
-    fn lines(text: &str) -> Vec<&str> {
-        text.lines().filter(|l| !l.starts_with("# HELP") && !l.contains("_bucket{")).collect()
-    }
-
-    #[test]
-    fn names_and_labels_are_those_of_kube_scheduler() {
-        let metrics = Metrics::new();
-        metrics.attempt("default", AttemptResult::Scheduled, Duration::from_millis(2));
-        metrics.algorithm(Duration::from_millis(1));
-        metrics.queue_incoming(QueueName::Active, "PodAdd");
-        metrics.policy_resolved(PolicySource::Fallback);
-        for n in [7, 5] {
-            metrics.set_apollo_requests("deadline", n);
-        }
-        metrics.set_events_dropped(3);
-        let queue = QueueView { active: 1, backoff: 2, unschedulable: 3, gated: 4 };
-        let apollo = serde_json::Value::Null;
-        let status = Status { version: "", synced: true, config_generation: 6, queue, n_waiting: 10, n_nodes: 5, n_pods: 9, apollo };
-        metrics.set_gauges(&status);
-        let text = metrics.text();
-        for line in [
-            "# TYPE scheduler_schedule_attempts_total counter",
-            "scheduler_schedule_attempts_total{result=\"scheduled\",profile=\"default\"} 1",
-            "# TYPE scheduler_scheduling_attempt_duration_seconds histogram",
-            "scheduler_scheduling_attempt_duration_seconds_count{result=\"scheduled\",profile=\"default\"} 1",
-            "scheduler_scheduling_algorithm_duration_seconds_count 1",
-            "# TYPE scheduler_pending_pods gauge",
-            "scheduler_pending_pods{queue=\"active\"} 1",
-            "scheduler_pending_pods{queue=\"backoff\"} 2",
-            "scheduler_pending_pods{queue=\"unschedulable\"} 3",
-            "scheduler_pending_pods{queue=\"gated\"} 4",
-            "scheduler_queue_incoming_pods_total{queue=\"active\",event=\"PodAdd\"} 1",
-            "scheduler_cache_size{type=\"nodes\"} 5",
-            "scheduler_cache_size{type=\"pods\"} 9",
-            "ai_storage_synced 1",
-            "ai_storage_config_generation 6",
-            "ai_storage_policy_resolutions_total{source=\"FALLBACK\"} 1",
-            "ai_storage_apollo_requests_total{result=\"deadline\"} 7",
-            "ai_storage_events_dropped_total 3",
-            "ai_storage_log_lines_dropped_total 0",
-        ] {
-            assert!(lines(&text).contains(&line), "{line} is not in\n{text}");
-        }
-    }
-
-    #[test]
-    fn buckets_are_those_of_kube_scheduler() {
-        let metrics = Metrics::new();
-        metrics.algorithm(Duration::from_millis(3));
-        let text = metrics.text();
-        let buckets: Vec<&str> =
-            text.lines().filter_map(|l| l.strip_prefix("scheduler_scheduling_algorithm_duration_seconds_bucket")).collect();
-        assert_eq!(buckets.len(), 16, "{text}");
-        assert_eq!(buckets[..4], ["{le=\"0.001\"} 0", "{le=\"0.002\"} 0", "{le=\"0.004\"} 1", "{le=\"0.008\"} 1"]);
-        assert_eq!(buckets[14..], ["{le=\"16.384\"} 1", "{le=\"+Inf\"} 1"]);
-    }
-}
+mod tests;

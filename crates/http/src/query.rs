@@ -2,11 +2,12 @@
 //! Leaves out JSON and status codes.
 
 use crate::problem::Problem;
-use crate::views::{QueueView, Status};
+use crate::views::{Gauges, QueueView, Status};
 use aisched_core::decision::Decision;
 use aisched_core::engine::Engine;
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -42,6 +43,8 @@ pub enum Query {
     Nodes(Reply<Nodes>),
     /// The scheduler's state.
     Status(Reply<Status>),
+    /// What a scrape shows.
+    Gauges(Reply<Gauges>),
 }
 
 /// What is known of a pod.
@@ -79,6 +82,8 @@ pub fn answer(query: Query, engine: &Engine, apollo: impl FnOnce() -> serde_json
             let nodes = Nodes { nodes: engine.snapshot().nodes.clone(), io_accounting: engine.config().io_accounting };
             drop(reply.send(nodes));
         }
+        Query::Gauges(reply) if reply.is_closed() => {}
+        Query::Gauges(reply) => drop(reply.send(gauges(engine))),
         Query::Status(reply) if reply.is_closed() => {}
         Query::Status(reply) => drop(reply.send(status(engine, apollo()))),
     }
@@ -115,6 +120,25 @@ fn status(engine: &Engine, apollo: serde_json::Value) -> Status {
         n_nodes: nodes.len(),
         n_pods: nodes.iter().map(|n| n.pods.len()).sum(),
         apollo,
+    }
+}
+
+fn gauges(engine: &Engine) -> Gauges {
+    let nodes = &engine.snapshot().nodes;
+    let mut refused = BTreeMap::new();
+    for waiting in engine.waiting() {
+        for plugin in &waiting.refused_by {
+            *refused.entry((*plugin, waiting.pod.spec.scheduler_name.clone())).or_default() += 1;
+        }
+    }
+    Gauges {
+        synced: engine.is_synced(),
+        config_generation: engine.config().generation,
+        queue: QueueView::from(engine.depth()),
+        n_nodes: nodes.len(),
+        n_pods: nodes.iter().map(|n| n.pods.len()).sum(),
+        n_assumed: engine.n_binding(),
+        refused,
     }
 }
 

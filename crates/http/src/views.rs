@@ -116,6 +116,21 @@ pub struct Status {
     pub apollo: serde_json::Value,
 }
 
+/// What a scrape asks the engine for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are those of `Status`")]
+pub struct Gauges {
+    pub synced: bool,
+    pub config_generation: u64,
+    pub queue: QueueView,
+    pub n_nodes: usize,
+    pub n_pods: usize,
+    /// Pods on their way to a node.
+    pub n_assumed: usize,
+    /// Waiting pods that were refused, by plugin and profile.
+    pub refused: BTreeMap<(&'static str, Str), usize>,
+}
+
 /// Waiting pods by queue, under kube-scheduler's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the fields are kube-scheduler's queue names")]

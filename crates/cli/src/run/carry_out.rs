@@ -5,7 +5,6 @@ use super::edges::Edges;
 use crate::logging::log_decision;
 use aisched_apollo::{Outcome, PolicyRequest, ResultReport, log_line};
 use aisched_core::event::{self, Action};
-use aisched_http::AttemptResult;
 use aisched_kube::preempt::Preemption;
 use aisched_kube::status::Refused;
 use aisched_model::Str;
@@ -39,6 +38,7 @@ impl Edges {
             }
             Action::Nominate { pod, node } => self.status.nominate(pod, node),
             Action::Preempt { pod, node, victims, reporter } => {
+                self.metrics.preempted(victims.len());
                 self.preemptor.spawn(Preemption { pod, node, victims, reporter }, self.event_sender.clone());
             }
             Action::PolicyResolved { pod, source } => {
@@ -46,9 +46,8 @@ impl Edges {
                 tracing::info!("{} namespace={} pod={}", log_line(source), pod.namespace, pod.name);
             }
             Action::Decided(decision) => {
-                let result = if decision.node.is_some() { AttemptResult::Scheduled } else { AttemptResult::Unschedulable };
-                self.metrics.attempt(&decision.scheduler_name, result, took);
-                self.metrics.algorithm(took);
+                let preempts = self.preempting.contains(&decision.scheduler_name);
+                self.measures.decided(&decision, took, preempts);
                 log_decision(&decision);
             }
         }

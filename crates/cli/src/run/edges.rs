@@ -2,6 +2,7 @@
 //! Leaves out what the engine's actions mean to them: `carry_out`.
 
 use super::https::{self, Https};
+use super::measure::Measures;
 use super::setup::Setup;
 use crate::flags::RunArgs;
 use crate::logging::Logging;
@@ -19,8 +20,10 @@ use aisched_kube::preempt::Preemptor;
 use aisched_kube::status::StatusWriter;
 use aisched_kube::volume_bind::{VolumeBindOptions, VolumeBinder};
 use aisched_kube::watch::{self, Gate, Health, WatchOptions};
+use aisched_model::Str;
 use aisched_model::config::{ApolloConfig, Config};
 use anyhow::Result;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, channel, unbounded_channel};
@@ -44,6 +47,9 @@ pub(super) struct Edges {
     answers: UnboundedReceiver<PolicyAnswer>,
     queries: Receiver<Query>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) measures: Measures,
+    /// Profiles whose pods may preempt others.
+    pub(super) preempting: BTreeSet<Str>,
     pub(super) event_sender: UnboundedSender<Event>,
     pub(super) binder: Binder,
     pub(super) extenders: Extenders,
@@ -81,18 +87,27 @@ impl Edges {
         let policies = PolicyClient::new(ClientConfig::default(), answer_sender);
         let (query_sender, queries) = channel(QUERIES);
         let metrics = Arc::new(Metrics::new());
-        let counted = https::Counted { policies: policies.clone(), recorder: recorder.clone(), dropped_lines: logging.dropped_counter() };
-        let https = Https::serve(args, query_sender, metrics.clone(), &clients, counted, standing).await?;
+        let status = StatusWriter::start(&clients.calls, &health, STATUS_WORKERS);
+        let counted = https::Counted {
+            policies: policies.clone(),
+            recorder: recorder.clone(),
+            dropped_lines: logging.dropped_counter(),
+            status: status.clone(),
+            health: health.clone(),
+            lease: setup.election.as_ref().map(ToString::to_string).zip(standing),
+        };
+        let https = Https::serve(args, query_sender, metrics.clone(), &clients, counted).await?;
         let edges = Self {
             events,
             queries,
+            measures: Measures::new(metrics.clone()),
             metrics,
             answers,
             extenders,
             binder,
             preemptor: Preemptor::new(clients.calls.clone(), health.clone(), recorder.clone()),
             volumes: VolumeBinder::new(clients.calls.clone(), VolumeBindOptions::default()),
-            status: StatusWriter::start(&clients.calls, &health, STATUS_WORKERS),
+            status,
             recorder,
             policies,
             event_sender,
@@ -100,6 +115,7 @@ impl Edges {
             apollo_endpoint: args.apollo_endpoint.clone(),
             election,
             https,
+            preempting: setup.profiles.iter().filter(|p| p.preempts().is_some()).map(|p| p.scheduler_name.clone()).collect(),
             _watches: watches,
         };
         // The defaults, with this process's endpoint, are in force until the object says otherwise.

@@ -2,12 +2,14 @@
 //! Leaves out routes and answers: those are `aisched-http`'s.
 
 use crate::flags::RunArgs;
-use aisched_apollo::{PolicyClient, Stats};
+use aisched_apollo::{BreakerState, LATENCY_BUCKETS_MS, PolicyClient, Stats};
 use aisched_http::{Access, Allowed, AuthError, Authorizer, Backend, CertificateSource, LeaseFault, Metrics, Options, Query, Server};
 use aisched_kube::authorize::{ReviewOptions, Reviewer, Verdict};
 use aisched_kube::client::Clients;
 use aisched_kube::events::Recorder;
 use aisched_kube::lease::Standing;
+use aisched_kube::status::StatusWriter;
+use aisched_kube::watch::Health;
 use anyhow::Result;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -21,6 +23,10 @@ pub(super) struct Counted {
     pub(super) policies: PolicyClient,
     pub(super) recorder: Recorder,
     pub(super) dropped_lines: ErrorCounter,
+    pub(super) status: StatusWriter,
+    pub(super) health: Health,
+    /// The lease, and how this process stands.
+    pub(super) lease: Option<(String, watch::Receiver<Standing>)>,
 }
 
 /// The server, and the way to stop it.
@@ -37,7 +43,6 @@ impl Https {
         metrics: Arc<Metrics>,
         clients: &Clients,
         counted: Counted,
-        standing: Option<watch::Receiver<Standing>>,
     ) -> Result<Option<Self>> {
         if args.secure_port == 0 {
             return Ok(None);
@@ -46,6 +51,7 @@ impl Https {
             (Some(cert), Some(key)) => CertificateSource::Files { cert: cert.clone(), key: key.clone() },
             _ => CertificateSource::SelfSigned { dir: args.cert_dir.clone() },
         };
+        let standing = counted.lease.as_ref().map(|(_, standing)| standing.clone());
         let options = Options::new(SocketAddr::new(args.bind_address, args.secure_port), certificate);
         let backend = Backend {
             queries,
@@ -69,7 +75,7 @@ impl Https {
 
 impl Counted {
     fn show(&self, metrics: &Metrics) {
-        let calls = self.policies.stats().calls;
+        let Stats { calls, latency, reports, oddities, breaker, n_cached, .. } = self.policies.stats();
         for (result, n) in [
             ("policy", calls.policies),
             ("empty", calls.empty),
@@ -81,6 +87,35 @@ impl Counted {
         ] {
             metrics.set_apollo_requests(result, n);
         }
+        metrics.set_apollo_latency(&LATENCY_BUCKETS_MS, &latency.buckets, latency.sum);
+        metrics.set_apollo_breaker(
+            [BreakerState::Closed, BreakerState::Open, BreakerState::HalfOpen].map(BreakerState::as_str),
+            breaker.as_str(),
+        );
+        metrics.set_apollo_cached(n_cached);
+        for (result, n) in [
+            ("accepted", reports.accepted),
+            ("rejected", reports.rejected),
+            ("failed", reports.failed),
+            ("dropped", reports.dropped),
+            ("repeated", reports.repeated),
+        ] {
+            metrics.set_apollo_reports(result, n);
+        }
+        for (kind, n) in [
+            ("unknown_decisions", oddities.unknown_decisions),
+            ("names_dropped", oddities.names_dropped),
+            ("constraints_ignored", oddities.constraints_ignored),
+            ("affinity_rules_ignored", oddities.affinity_rules_ignored),
+            ("parts_undecodable", oddities.parts_undecodable),
+        ] {
+            metrics.set_apollo_oddities(kind, n);
+        }
+        if let Some((lease, standing)) = &self.lease {
+            metrics.set_leads(lease, standing.borrow().leads());
+        }
+        metrics.set_api_problems(self.health.problems().len());
+        metrics.set_conditions_dropped(self.status.dropped());
         metrics.set_events_dropped(self.recorder.dropped());
         metrics.set_log_lines_dropped(u64::try_from(self.dropped_lines.dropped_lines()).unwrap_or(u64::MAX));
     }

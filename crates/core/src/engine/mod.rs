@@ -219,6 +219,24 @@ impl Engine {
         self.binding.len()
     }
 
+    /// A pod on its way to a node, with what is remembered of its wait.
+    #[must_use]
+    pub fn on_its_way(&self, uid: &str) -> Option<&Waiting> {
+        self.binding.get(uid).map(|binding| &binding.waiting)
+    }
+
+    /// Whether a pod waits for a node, or is on its way to one.
+    #[must_use]
+    pub fn waits(&self, uid: &str) -> bool {
+        self.queue.get(uid).is_some() || self.binding.contains_key(uid)
+    }
+
+    /// Whether a pod is on a node.
+    #[must_use]
+    pub fn is_placed(&self, uid: &str) -> bool {
+        self.cache.is_placed(uid)
+    }
+
     /// The cluster as the engine knows it.
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
