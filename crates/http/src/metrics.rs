@@ -186,7 +186,7 @@ impl Metrics {
 
     /// How long APOLLO took since the start: requests per bucket, not cumulative, under the bounds in milliseconds; and their sum.
     pub fn set_apollo_latency(&self, bounds_ms: &[u64], buckets: &[u64], sum: Duration) {
-        let bounds = bounds_ms.iter().map(|ms| Duration::from_millis(*ms).as_secs_f64()).chain([f64::MAX]);
+        let bounds = bounds_ms.iter().map(|ms| Duration::from_millis(*ms).as_secs_f64()).chain([f64::INFINITY]);
         *self.apollo_latency.0.lock().unwrap_or_else(PoisonError::into_inner) =
             LatencyNow { sum: sum.as_secs_f64(), buckets: bounds.zip(buckets.iter().copied()).collect() };
     }

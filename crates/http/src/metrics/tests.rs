@@ -42,8 +42,8 @@ fn scrape_shows_what_was_counted() {
     for line in [
         "scheduler_schedule_attempts_total{result=\"scheduled\",profile=\"default\"} 1",
         "scheduler_scheduling_attempt_duration_seconds_count{result=\"scheduled\",profile=\"default\"} 1",
-        "scheduler_pod_scheduling_sli_duration_seconds_bucket{le=\"0.02\",attempts=\"2\"} 0",
-        "scheduler_pod_scheduling_sli_duration_seconds_bucket{le=\"0.04\",attempts=\"2\"} 1",
+        "scheduler_pod_scheduling_sli_duration_seconds_bucket{attempts=\"2\",le=\"0.02\"} 0",
+        "scheduler_pod_scheduling_sli_duration_seconds_bucket{attempts=\"2\",le=\"0.04\"} 1",
         "scheduler_pod_scheduling_sli_duration_seconds_count{attempts=\"15+\"} 1",
         "scheduler_pod_scheduling_attempts_sum 17.0",
         "scheduler_preemption_attempts_total 1",
@@ -62,9 +62,10 @@ fn scrape_shows_what_was_counted() {
         "ai_storage_policy_resolutions_total{source=\"FALLBACK\"} 1",
         "ai_storage_apollo_requests_total{result=\"deadline\"} 7",
         "ai_storage_apollo_request_duration_seconds_bucket{le=\"0.001\"} 4",
-        "ai_storage_apollo_request_duration_seconds_bucket{le=\"2.0\"} 6",
+        "ai_storage_apollo_request_duration_seconds_bucket{le=\"2\"} 6",
         "ai_storage_apollo_request_duration_seconds_bucket{le=\"+Inf\"} 7",
         "ai_storage_apollo_request_duration_seconds_sum 3.5",
+        "ai_storage_apollo_request_duration_seconds_count 7",
         "ai_storage_apollo_breaker_state{state=\"open\"} 1",
         "ai_storage_apollo_breaker_state{state=\"closed\"} 0",
         "ai_storage_events_dropped_total 3",
@@ -108,13 +109,14 @@ fn buckets_are_those_of_kube_scheduler() {
         ("scheduler_scheduling_algorithm_duration_seconds", "0.001", "16.384", 15),
         ("scheduler_scheduling_attempt_duration_seconds", "0.001", "16.384", 15),
         ("scheduler_pod_scheduling_sli_duration_seconds", "0.01", "5242.88", 40),
-        ("scheduler_pod_scheduling_attempts", "1.0", "16.0", 5),
-        ("scheduler_preemption_victims", "1.0", "64.0", 7),
+        ("scheduler_pod_scheduling_attempts", "1", "16", 5),
+        ("scheduler_preemption_victims", "1", "64", 7),
         ("scheduler_event_handling_duration_seconds", "0.0001", "0.2048", 12),
     ] {
-        let prefix = format!("{name}_bucket{{le=\"");
-        let bounds: Vec<&str> =
-            text.lines().filter_map(|l| l.strip_prefix(&prefix)?.split_once('"')).map(|(le, _)| le).filter(|le| *le != "+Inf").collect();
+        let prefix = format!("{name}_bucket{{");
+        let bound = |line: &'_ str| Some(line.strip_prefix(&prefix)?.rsplit_once("le=\"")?.1.split_once('"')?.0.to_owned());
+        let bounds: Vec<String> = text.lines().filter_map(bound).filter(|le| le != "+Inf").collect();
+        let (first, last) = (first.to_owned(), last.to_owned());
         assert_eq!((bounds.first(), bounds.last(), bounds.len()), (Some(&first), Some(&last), n), "{name}: {bounds:?}");
     }
 }
