@@ -9,9 +9,10 @@ usage() {
   cat <<EOF
 Compares the AI Storage Scheduler, its own plugins switched off, with the real kube-scheduler over generated scenarios.
 
-usage: conformance/${0##*/} [--family NAME]... [--scenarios N] [--seed N] [--output table|json|tap] [--folder DIR]
+usage: conformance/${0##*/} [--cluster] [--family NAME]... [--scenarios N] [--seed N] [--output table|json|tap] [--folder DIR]
        conformance/${0##*/} --replay FILE
 
+  --cluster          both as they are, on a real API server, instead of in one process
   --family NAME      only this family; a wrong name lists all          [all]
   --scenarios N      scenarios of each family                          [400]
   --seed N           another seed, other scenarios                     [1]
@@ -35,6 +36,9 @@ case "${1:-}" in
 esac
 
 need cargo "to build the comparison (https://rustup.rs)"
-cargo build --quiet --manifest-path "$ROOT/Cargo.toml" --package aisched-conformance >&2 || fail "the comparison could not be built"
-controlplane=$("$ROOT/scripts/lib/controlplane.sh") || fail "the control plane could not be built"
-exec "${CARGO_TARGET_DIR:-$ROOT/target}/debug/aisched-conformance" --controlplane "$controlplane" "$@"
+cargo build --quiet --manifest-path "$ROOT/Cargo.toml" --package aisched-conformance --package ai-storage-scheduler >&2 ||
+  fail "the comparison could not be built"
+AISCHED_CONTROLPLANE=$("$ROOT/scripts/lib/controlplane.sh") || fail "the control plane could not be built"
+target="${CARGO_TARGET_DIR:-$ROOT/target}/debug"
+export AISCHED_CONTROLPLANE AISCHED_BIN="$target/ai-storage-scheduler"
+exec "$target/aisched-conformance" --controlplane "$AISCHED_CONTROLPLANE" "$@"

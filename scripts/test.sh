@@ -25,7 +25,7 @@ EOF
 }
 
 STAGES=(format clippy docs generated unit-tests scripts)
-FULL_STAGES=(controlplane e2e-tests cluster-scripts)
+FULL_STAGES=(controlplane conformance e2e-tests cluster-scripts)
 
 stage_format() { cargo fmt --all --check; }
 stage_clippy() { cargo clippy --workspace --all-targets -- -D warnings; }
@@ -36,7 +36,7 @@ stage_unit-tests() { cargo test --workspace --exclude aisched-e2e --no-fail-fast
 
 stage_scripts() {
   have bats shellcheck || return "$SKIPPED"
-  shellcheck --external-sources scripts/*.sh scripts/lib/*.sh scripts/tests/*.bats scripts/tests/*.bash scripts/tests/*/* .ci/run || return 1
+  shellcheck --external-sources scripts/*.sh scripts/lib/*.sh scripts/tests/*.bats scripts/tests/*.bash scripts/tests/*/* .ci/run conformance/run.sh || return 1
   bats --formatter tap scripts/tests
 }
 
@@ -56,6 +56,11 @@ stage_controlplane() {
     }
     "$go" vet ./internal/... && "$go" test -v ./internal/...
   )
+}
+
+# A sample of what conformance/run.sh compares: many scenarios in one process, a few on a real API server.
+stage_conformance() {
+  conformance/run.sh --scenarios 40 --output tap && conformance/run.sh --cluster --scenarios 3 --output tap
 }
 
 # More at a time than processors: they wait for one another's answers most of the time.

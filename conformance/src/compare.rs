@@ -4,8 +4,28 @@
 use crate::answer::{Answer, Node, Verdict};
 use std::collections::BTreeSet;
 
-/// Where ours differs from kube-scheduler, a line each; none when they agree.
-pub(crate) fn differences(kube: &Answer, ours: &Answer) -> Vec<String> {
+/// What came of one comparison.
+#[derive(Default)]
+pub(crate) struct Comparison {
+    /// A line each; none when they agree.
+    pub(crate) differences: Vec<String>,
+    /// Pods that kube-scheduler found a node for.
+    pub(crate) placed: usize,
+    /// Pods that it refused.
+    pub(crate) refused: usize,
+    /// Scores compared: one per plugin and node.
+    pub(crate) scores: usize,
+}
+
+/// Compares two answers.
+pub(crate) fn answers(kube: &Answer, ours: &Answer) -> Comparison {
+    let refused = kube.pods.iter().filter(|verdict| !verdict.message.is_empty()).count();
+    let scores = kube.pods.iter().flat_map(|verdict| verdict.nodes.values()).map(|node| node.scores.len()).sum();
+    Comparison { differences: differences(kube, ours), placed: kube.pods.len() - refused, refused, scores }
+}
+
+/// Where ours differs from kube-scheduler.
+fn differences(kube: &Answer, ours: &Answer) -> Vec<String> {
     let mut differences = Vec::new();
     let mut compare = |what: &str, kube: &dyn std::fmt::Debug, ours: &dyn std::fmt::Debug| {
         let (kube, ours) = (format!("{kube:?}"), format!("{ours:?}"));
@@ -60,4 +80,56 @@ fn chosen(kube: &Verdict, ours: &Verdict) -> Option<Vec<String>> {
         None => best.is_empty(),
     };
     (!agrees).then(|| best.into_iter().map(ToOwned::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One pod, placed on `a`, which scores 3; `b` is refused.
+    fn answer() -> Answer {
+        let node = |reasons: &[&str], total: Option<i64>| Node {
+            plugin: if reasons.is_empty() { String::new() } else { "NodeName".into() },
+            reasons: reasons.iter().map(ToString::to_string).collect(),
+            scores: total.map(|total| ("ImageLocality".to_owned(), total)).into_iter().collect(),
+            total,
+        };
+        let nodes = [("a".to_owned(), node(&[], Some(3))), ("b".to_owned(), node(&["no", "not"], None))].into_iter().collect();
+        let verdict = Verdict { pod: "default/p".into(), node: Some("a".into()), nodes, ..Verdict::default() };
+        Answer { name: "n".into(), order: vec!["default/p".into()], pods: vec![verdict], error: String::new() }
+    }
+
+    #[test]
+    fn every_difference_is_named() {
+        type Change = fn(&mut Answer);
+        let cases: [(Change, &[&str]); 9] = [
+            (|_| (), &[]),
+            (|a| a.pods[0].nodes.get_mut("b").unwrap().reasons.reverse(), &[]),
+            (|a| a.order.push("x".into()), &["order: kube-scheduler [\"default/p\"], ours [\"default/p\", \"x\"]"]),
+            (|a| a.pods[0].message = "m".into(), &["message: kube-scheduler \"\", ours \"m\""]),
+            (|a| a.pods[0].victims.push("v".into()), &["victims: kube-scheduler [], ours [\"v\"]"]),
+            (|a| a.pods[0].nominated = "a".into(), &["nominated: kube-scheduler \"\", ours \"a\""]),
+            (|a| a.pods[0].node = Some("b".into()), &["node: kube-scheduler [\"a\"], ours Some(\"b\")"]),
+            (|a| a.pods[0].nodes.get_mut("b").unwrap().plugin = "x".into(), &["plugin against b: kube-scheduler \"NodeName\", ours \"x\""]),
+            (
+                |a| *a.pods[0].nodes.get_mut("a").unwrap().scores.get_mut("ImageLocality").unwrap() = 4,
+                &["ImageLocality of a: kube-scheduler 3, ours 4"],
+            ),
+        ];
+        for (change, expected) in cases {
+            let mut ours = answer();
+            change(&mut ours);
+            assert_eq!(differences(&answer(), &ours), expected);
+        }
+    }
+
+    #[test]
+    fn any_of_the_best_nodes_will_do() {
+        let mut kube = answer();
+        let best = kube.pods[0].nodes["a"].clone();
+        kube.pods[0].nodes.insert("c".into(), best);
+        let mut ours = kube.clone();
+        ours.pods[0].node = Some("c".into());
+        assert_eq!(differences(&kube, &ours), [""; 0]);
+    }
 }

@@ -2,6 +2,7 @@
 //! What is compared and how is in README.md.
 
 mod answer;
+mod cluster;
 mod compare;
 mod families;
 mod luck;
@@ -13,8 +14,9 @@ mod scenario;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use families::{FAMILIES, Family};
-use report::{Output, Report};
+use report::{Output, Report, Row};
 use scenario::Scenario;
+use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -28,6 +30,9 @@ struct Cli {
     /// Scenarios of each family
     #[arg(long, default_value_t = 400, value_name = "N")]
     scenarios: usize,
+    /// Ask both as they are, on a real API server, instead of in one process: the scenarios that can be brought about there
+    #[arg(long, conflicts_with = "replay")]
+    cluster: bool,
     /// Another seed, other scenarios
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
@@ -64,18 +69,44 @@ fn run(cli: &Cli) -> Result<bool> {
         return replay(cli, &scenario);
     }
     let mut report = Report::default();
+    let mut arena = cli.cluster.then(cluster::Arena::start);
     for family in chosen(&cli.family)? {
-        let scenarios: Vec<Scenario> = (0..cli.scenarios).map(|number| family.scenario(cli.seed, number, false)).collect();
-        let row = report.family(family.name, family.about);
-        oracle::ask(&cli.controlplane, &scenarios, |number, kube| {
-            let ours = ours::ask(&scenarios[number]);
-            let differences = compare::differences(&kube, &ours);
-            row.count(&scenarios[number], &kube, &ours, differences, &cli.folder)
-        })?;
-        report.tell(cli.output);
+        // Of some families no scenario can be brought about on a server.
+        let scenarios = scenarios(cli, family);
+        if !scenarios.is_empty() {
+            let row = report.family(family.name, family.about);
+            match &mut arena {
+                Some(arena) => on_a_server(cli, &scenarios, arena, row)?,
+                None => in_one_process(cli, &scenarios, row)?,
+            }
+            report.tell(cli.output);
+        }
     }
     report.print(cli.output)?;
     Ok(report.agrees())
+}
+
+fn scenarios(cli: &Cli, family: &Family) -> Vec<Scenario> {
+    // Enough of them, when some cannot be brought about.
+    let numbers = 0..if cli.cluster { cli.scenarios.saturating_mul(20) } else { cli.scenarios };
+    let all = numbers.map(|number| family.scenario(cli.seed, number, cli.cluster));
+    all.filter(|scenario| !cli.cluster || !cluster::skips(scenario)).take(cli.scenarios).collect()
+}
+
+fn in_one_process(cli: &Cli, scenarios: &[Scenario], row: &mut Row) -> Result<()> {
+    oracle::ask(&cli.controlplane, scenarios, |number, kube| {
+        let ours = ours::ask(&scenarios[number]);
+        let comparison = compare::answers(&kube, &ours);
+        row.count(&scenarios[number], comparison, json!({"kubeScheduler": kube, "ours": ours}), &cli.folder)
+    })
+}
+
+fn on_a_server(cli: &Cli, scenarios: &[Scenario], arena: &mut cluster::Arena, row: &mut Row) -> Result<()> {
+    for scenario in scenarios {
+        let comparison = arena.ask(scenario);
+        row.count(scenario, comparison, json!({}), &cli.folder)?;
+    }
+    Ok(())
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Family>> {
@@ -99,7 +130,7 @@ fn replay(cli: &Cli, scenario: &Scenario) -> Result<bool> {
     oracle::ask(&cli.controlplane, std::slice::from_ref(scenario), |_, kube| {
         println!("kube-scheduler: {}", serde_json::to_string_pretty(&kube)?);
         println!("ours: {}", serde_json::to_string_pretty(&ours)?);
-        for difference in compare::differences(&kube, &ours) {
+        for difference in compare::answers(&kube, &ours).differences {
             println!("{difference}");
             agrees = false;
         }

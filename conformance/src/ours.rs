@@ -52,7 +52,9 @@ fn fill(answer: &mut Answer, scenario: &Scenario) -> Result<()> {
     }
     for decision in decisions {
         let mut verdict = verdict(&decision);
-        verdict.nominated = nominated.iter().filter(|(uid, _)| *uid == decision.uid).map(|(_, node)| node.to_string()).collect();
+        // A node that is announced while its pod's volumes are bound belongs to binding, which is not compared.
+        let kept = nominated.iter().filter(|(uid, _)| *uid == decision.uid && decision.node.is_none());
+        verdict.nominated = kept.map(|(_, node)| node.to_string()).collect();
         let gone = victims.iter().filter(|(uid, _)| *uid == decision.uid).flat_map(|(_, all)| all);
         verdict.victims = gone.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect();
         verdict.victims.sort_unstable();

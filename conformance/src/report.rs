@@ -1,8 +1,9 @@
 //! Counts agreement per family, keeps every disagreement as a file that can be replayed, and prints the counts.
 //! Leaves out what agreement is.
 
-use crate::answer::Answer;
+use crate::compare::Comparison;
 use crate::scenario::Scenario;
+use aisched_e2e::merged;
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
@@ -105,38 +106,21 @@ impl Report {
 }
 
 impl Row {
-    /// Counts a scenario; writes it down when the answers differ.
-    pub(crate) fn count(
-        &mut self,
-        scenario: &Scenario,
-        kube: &Answer,
-        ours: &Answer,
-        differences: Vec<String>,
-        folder: &Path,
-    ) -> Result<()> {
+    /// Counts a scenario; writes it down, with what else is known, when the answers differ.
+    pub(crate) fn count(&mut self, scenario: &Scenario, comparison: Comparison, known: Value, folder: &Path) -> Result<()> {
         self.scenarios += 1;
-        for verdict in &kube.pods {
-            if verdict.message.is_empty() {
-                self.placed += 1
-            } else {
-                self.refused += 1
-            }
-            self.scores += verdict.nodes.values().map(|node| node.scores.len()).sum::<usize>();
-        }
-        if differences.is_empty() {
+        self.placed += comparison.placed;
+        self.refused += comparison.refused;
+        self.scores += comparison.scores;
+        if comparison.differences.is_empty() {
             self.agree += 1;
             return Ok(());
         }
         let file = folder.join(format!("{}.json", scenario.name.replace('/', "-")));
-        let mut text = serde_json::to_value(scenario)?;
-        if let Value::Object(text) = &mut text {
-            text.insert("differences".into(), json!(differences));
-            text.insert("kubeScheduler".into(), json!(kube));
-            text.insert("ours".into(), json!(ours));
-        }
+        let text = merged(merged(json!(scenario), known), json!({"differences": comparison.differences}));
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         std::fs::write(&file, serde_json::to_string_pretty(&text)?).with_context(|| format!("cannot write {}", file.display()))?;
-        self.disagreements.push(Disagreement { file, differences });
+        self.disagreements.push(Disagreement { file, differences: comparison.differences });
         Ok(())
     }
 }

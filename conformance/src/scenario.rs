@@ -1,6 +1,7 @@
 //! A scenario: a cluster, a configuration, and pods that wait; and the ways to write its objects.
 //! Leaves out which scenarios there are (`families`).
 
+use aisched_e2e::merged;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -81,18 +82,4 @@ pub(crate) fn container(name: &str, over: Value) -> Value {
 /// Labels of text.
 pub(crate) fn labels<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Map<String, Value> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), Value::String(value))).collect()
-}
-
-/// `base` with what `over` has: maps are merged, everything else is replaced.
-pub(crate) fn merged(base: Value, over: Value) -> Value {
-    match (base, over) {
-        (Value::Object(mut base), Value::Object(over)) => {
-            for (key, value) in over {
-                let old = base.remove(&key).unwrap_or(Value::Null);
-                base.insert(key, merged(old, value));
-            }
-            Value::Object(base)
-        }
-        (_, over) => over,
-    }
 }

@@ -69,5 +69,5 @@ EOF
   assert_calls </dev/null
   run_script test.sh -h
   assert_status 0
-  assert_output_has "format clippy docs generated unit-tests scripts controlplane e2e-tests cluster-scripts"
+  assert_output_has "format clippy docs generated unit-tests scripts controlplane conformance e2e-tests cluster-scripts"
 }

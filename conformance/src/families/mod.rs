@@ -64,7 +64,7 @@ fn node_labels(luck: &mut Luck, name: &str) -> Map<String, Value> {
         ("topology.kubernetes.io/zone", luck.pick(&["a", "b", "c"]), 85),
         ("rack", luck.pick(&["1", "2", ""]), 70),
         ("pool", luck.pick(&["x", "y"]), 60),
-        ("generation", luck.pick(&["1", "5", "12", "-3", "new"]), 60),
+        ("generation", luck.pick(&["1", "5", "12", "007", "new"]), 60),
     ];
     labels(all.into_iter().filter(|(_, _, percent)| luck.chance(*percent)).map(|(key, value, _)| (key, value.to_owned())))
 }
@@ -133,13 +133,13 @@ fn mixed(luck: &mut Luck, _plain: bool) -> Scenario {
     let names = nodes(luck, &mut scenario, |luck| {
         let mut over = nodes::tainted(luck);
         if luck.chance(40) {
-            over = crate::scenario::merged(over, json!({"status": {"allocatable": resources::room(luck)}}));
+            over = aisched_e2e::merged(over, json!({"status": {"allocatable": resources::room(luck)}}));
         }
         over
     });
     for (i, name) in names.iter().enumerate() {
         for j in 0..luck.below(4) {
-            let spec = crate::scenario::merged(affinity::spec(luck, 25), resources::spec(luck, true));
+            let spec = aisched_e2e::merged(affinity::spec(luck, 25), resources::spec(luck, true));
             let over = json!({"metadata": {"labels": pod_labels(luck)}, "spec": spec});
             scenario.running(&format!("{i}-{j}"), name, over);
         }
@@ -147,7 +147,7 @@ fn mixed(luck: &mut Luck, _plain: bool) -> Scenario {
     let mut spec = resources::spec(luck, true);
     for part in [affinity::spec(luck, 50), nodes::affinity_spec(luck, 40), nodes::tolerations(luck)] {
         if luck.chance(60) {
-            spec = crate::scenario::merged(spec, part);
+            spec = aisched_e2e::merged(spec, part);
         }
     }
     if luck.chance(50) {
@@ -155,4 +155,31 @@ fn mixed(luck: &mut Luck, _plain: bool) -> Scenario {
     }
     scenario.pod(crate::scenario::POD, json!({"metadata": {"labels": pod_labels(luck)}, "spec": spec}));
     scenario
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn scenarios_follow_from_family_seed_and_number() {
+        for family in FAMILIES {
+            let text = |seed, number| serde_json::to_string(&family.scenario(seed, number, false).objects).unwrap();
+            assert_eq!(text(1, 7), text(1, 7), "{}", family.name);
+            let all: BTreeSet<String> = (0..20).flat_map(|number| [text(1, number), text(2, number)]).collect();
+            assert!(all.len() > 30, "{}: {} of 40 differ", family.name, all.len());
+        }
+    }
+
+    #[test]
+    fn every_scenario_can_be_read_and_is_answered() {
+        for scenario in FAMILIES.iter().flat_map(|family| (0..20).map(|number| family.scenario(3, number, false))) {
+            let answer = crate::ours::ask(&scenario);
+            assert_eq!(answer.error, "", "{}", scenario.name);
+            let waiting =
+                |o: &&Value| o["kind"] == "Pod" && o["spec"].get("nodeName").is_none() && o["spec"].get("schedulingGates").is_none();
+            assert_eq!(answer.order.len(), scenario.objects.iter().filter(waiting).count(), "{}", scenario.name);
+        }
+    }
 }

@@ -3,7 +3,8 @@
 
 use super::{node_term, nodes, pod_labels, selector};
 use crate::luck::Luck;
-use crate::scenario::{POD, Scenario, merged};
+use crate::scenario::{POD, Scenario};
+use aisched_e2e::merged;
 use serde_json::{Value, json};
 
 const ZONE: &str = "topology.kubernetes.io/zone";

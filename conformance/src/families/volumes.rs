@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 const ZONE: &str = "topology.kubernetes.io/zone";
 const HOST: &str = "kubernetes.io/hostname";
+const EBS_ZONE: &str = "topology.ebs.csi.aws.com/zone";
 const MODES: &[&str] = &["ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany"];
 const SIZES: &[&str] = &["1Gi", "5Gi", "10Gi", "50Gi"];
 const DRIVER: &str = "csi.example.com";
@@ -163,7 +164,10 @@ fn claim(luck: &mut Luck, scenario: &mut Scenario, i: usize, names: &[String]) {
 /// Bound volumes: in zones, of drivers with limits, for one pod alone; disks named in pods.
 pub(super) fn others(luck: &mut Luck, _plain: bool) -> Scenario {
     let mut scenario = Scenario::new();
-    let names = nodes(luck, &mut scenario, |_| json!({}));
+    let names = nodes(luck, &mut scenario, |luck| {
+        // By which a driver knows the zones of volumes that it took over from an in-tree plugin.
+        if luck.chance(60) { json!({"metadata": {"labels": {EBS_ZONE: luck.pick(&["a", "b"])}}}) } else { json!({}) }
+    });
     classes(luck, &mut scenario);
     let needed = luck.chance(30);
     scenario.objects.push(json!({
@@ -227,9 +231,15 @@ fn bound(luck: &mut Luck, scenario: &mut Scenario, i: usize) {
             luck.pick(&["a", "b", "a__b"]).into();
     }
     let size = json!({"storage": "1Gi"});
+    let reach = if source.0 == "awsElasticBlockStore" && luck.chance(40) {
+        let key = luck.pick(&[ZONE, "failure-domain.beta.kubernetes.io/zone"]);
+        json!({"required": {"nodeSelectorTerms": [{"matchExpressions": [{"key": key, "operator": "In", "values": ["a"]}]}]}})
+    } else {
+        Value::Null
+    };
     scenario.objects.push(json!({
         "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name, "labels": labels},
-        "spec": {"capacity": size, "accessModes": [mode], "storageClassName": "now", source.0: source.1, "persistentVolumeReclaimPolicy": "Retain",
+        "spec": {"capacity": size, "accessModes": [mode], "storageClassName": "now", source.0: source.1, "persistentVolumeReclaimPolicy": "Retain", "nodeAffinity": reach,
             "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": NAMESPACE, "name": claim, "uid": format!("uid-{claim}")}},
         "status": {"phase": "Bound"},
     }));
@@ -261,6 +271,6 @@ fn volumes_of(luck: &mut Luck) -> Vec<Value> {
         5 => json!({"emptyDir": {}}),
         _ => return volumes,
     };
-    volumes.push(crate::scenario::merged(json!({"name": "disk"}), disk));
+    volumes.push(aisched_e2e::merged(json!({"name": "disk"}), disk));
     volumes
 }
