@@ -69,13 +69,14 @@ impl Arena {
         let off: serde_json::Map<String, Value> = plugins.into_iter().map(|name| (name.into(), json!({"enabled": false}))).collect();
         let config = json!({"apiVersion": "ai-storage.keti/v1", "kind": "AIStorageConfig", "metadata": {"name": "default"}, "spec": {"plugins": off}});
         api.create(&format!("/apis/ai-storage.keti/v1/namespaces/{CONFIG_NAMESPACE}/aistorageconfigs"), &config);
-        let kube = Program::kube_scheduler(cluster, NAMES[0], &cluster.dir.join("kube-scheduler.log"));
+        let kube = Program::kube_scheduler(cluster, NAMES[0], None, &cluster.dir.join("kube-scheduler.log"));
         let options = Options {
             name: NAMES[1].into(),
             kubeconfig: cluster.kubeconfig.clone(),
             config_namespace: CONFIG_NAMESPACE.into(),
             apollo_endpoint: String::new(),
             config: None,
+            flags: vec!["--leader-elect=false".into()],
         };
         let mut ours = Program::scheduler(&options, &cluster.dir.join("ours.log"));
         ours.wait_until_ready();
