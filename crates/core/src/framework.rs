@@ -341,8 +341,8 @@ pub enum ClusterEvent<'a> {
     Detached(&'a Attachment),
     /// The kubelet of this node may be tried again with pods that it turned away.
     Readmits(&'a Str),
-    /// A namespace appeared or changed its labels.
-    Namespace,
+    /// The namespace of this name appeared or changed its labels.
+    Namespace(&'a Str),
 }
 
 /// kube-scheduler's default normalisation: the highest raw score becomes 100; `reverse` turns the scale round.

@@ -77,8 +77,8 @@ impl Engine {
             // Wakes nobody, as in kube-scheduler: which pods are counted is looked up again at the next attempt.
             Event::OwnerSet(id, selector) => self.cache.objects().owners.set(id, selector),
             Event::NamespaceSet(name, labels) => {
-                self.cache.objects().namespaces.insert(name, labels);
-                self.wake(now, &ClusterEvent::Namespace);
+                self.cache.objects().namespaces.insert(name.clone(), labels);
+                self.wake(now, &ClusterEvent::Namespace(&name));
             }
             Event::NamespaceGone(name) => {
                 self.cache.objects().namespaces.remove(&name);

@@ -8,6 +8,8 @@ mod terms;
 mod tests;
 #[cfg(test)]
 mod tests_random;
+#[cfg(test)]
+mod tests_wakes;
 
 use super::args::InterPodAffinityArgs;
 use crate::framework::{
@@ -56,6 +58,8 @@ impl Plugin for InterPodAffinity {
         prepared
     }
 
+    /// The pod may have been refused by terms of pods that are there: which labels those are about is not known here.
+    /// kube-scheduler looks at the pod's own terms alone and leaves the others waiting for its periodic retry.
     fn helps(&self, pod: &Pod, event: &ClusterEvent<'_>) -> bool {
         let (near, apart) = (&pod.spec.pod_affinity.required, &pod.spec.pod_anti_affinity.required);
         match event {
@@ -66,9 +70,11 @@ impl Plugin for InterPodAffinity {
                 is_shunned(apart, other, may_match) || is_shunned(shunning, pod, may_match) || frees_first_place(pod, other)
             }
             ClusterEvent::OwnChange { old, new } => old.spec.labels != new.spec.labels,
-            ClusterEvent::NodeAdded(node) => !apart.is_empty() || near.iter().any(|t| node.labels.contains_key(&t.topology_key)),
-            ClusterEvent::NodeChanged { old, new } => near.iter().any(|t| joins(t, old, new)) || apart.iter().any(|t| leaves(t, old, new)),
-            ClusterEvent::Namespace => near.iter().chain(apart).any(|t| t.namespace_selector.as_ref().is_some_and(|s| !s.0.is_empty())),
+            ClusterEvent::NodeAdded(node) => near.is_empty() || near.iter().any(|t| node.labels.contains_key(&t.topology_key)),
+            ClusterEvent::NodeChanged { old, new } => near.iter().any(|t| joins(t, old, new)) || leaves(old, new),
+            // The pods on it count no more in the domains that it was in.
+            ClusterEvent::NodeGone(_) => true,
+            ClusterEvent::Namespace(name) => **name == pod.namespace || near.iter().chain(apart).any(selects_namespaces),
             _ => false,
         }
     }
@@ -180,8 +186,12 @@ fn joins(term: &PodAffinityTerm, old: &Node, new: &Node) -> bool {
     is.is_some() && was != is
 }
 
-/// Whether a changed node left its domain of an anti-affinity term.
-fn leaves(term: &PodAffinityTerm, old: &Node, new: &Node) -> bool {
-    let (was, is) = (old.labels.get(&term.topology_key), new.labels.get(&term.topology_key));
-    was.is_some() && was != is
+/// Whether a changed node left any domain.
+fn leaves(old: &Node, new: &Node) -> bool {
+    old.labels.iter().any(|(key, was)| new.labels.get(key) != Some(was))
+}
+
+/// Whether the labels of namespaces say which pods a term is about.
+fn selects_namespaces(term: &PodAffinityTerm) -> bool {
+    term.namespace_selector.as_ref().is_some_and(|selector| !selector.0.is_empty())
 }

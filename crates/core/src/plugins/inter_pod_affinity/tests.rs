@@ -425,31 +425,35 @@ fn own_labels_help_and_nothing_else_of_the_pod() {
 }
 
 #[test]
-fn node_events_help_by_the_topology_keys_of_the_terms() {
+fn node_events_help_by_the_topology_keys_of_affinity_and_by_any_label_that_goes() {
     let near = wanting("", [(Near, term("zone", "app"))]);
     let apart = wanting("", [(Apart, term("zone", "app"))]);
     let plugin = InterPodAffinity::default();
-    for (old, new, nearer, farther) in [
+    // Without terms of its own a pod was refused by those of pods that are there, as one with anti-affinity may have been.
+    for (old, new, nearer, others) in [
         ("", "n zone=1", true, true),
         ("", "n rack=1", false, true),
+        ("", "n", false, true),
         ("n zone=1", "n zone=1 x=1", false, false),
         ("n zone=1", "n zone=2", true, true),
         ("n", "n zone=1", true, false),
-        ("n zone=1", "n", false, true),
-        ("n rack=1", "n rack=2", false, false),
+        ("n zone=1", "n", true, true),
+        ("n rack=1", "n rack=2", true, true),
+        ("n zone=1", "n zone=1 tainted", false, false),
     ] {
         let (before, after) = (node_of(old), node_of(new));
         let event = if old.is_empty() { ClusterEvent::NodeAdded(&after) } else { ClusterEvent::NodeChanged { old: &before, new: &after } };
-        assert_eq!((plugin.helps(&near, &event), plugin.helps(&apart, &event)), (nearer, farther), "{old} to {new}");
-        assert!(!plugin.helps(&pod("p"), &event), "no terms: {old} to {new}");
+        let helped = [&near, &apart, &pod("p")].map(|pod| plugin.helps(pod, &event));
+        assert_eq!(helped, [nearer, others, others], "{old} to {new}");
     }
-    assert!(!plugin.helps(&apart, &ClusterEvent::NodeGone(&node_of("n zone=1"))));
+    assert!(plugin.helps(&pod("p"), &ClusterEvent::NodeGone(&node_of("n zone=1"))), "with the guard on it");
 }
 
 #[test]
 fn namespace_events_help_where_namespaces_are_selected_by_label() {
     let plugin = InterPodAffinity::default();
-    let helps = |term| plugin.helps(&wanting("", [(Near, term)]), &ClusterEvent::Namespace);
-    assert!(helps(term_in("zone", "app", "team=a")));
-    assert!(!helps(term_in("zone", "app", "")) && !helps(term("zone", "app")));
+    let helps = |term, name: &str| plugin.helps(&wanting("", [(Near, term)]), &ClusterEvent::Namespace(&name.into()));
+    assert!(helps(term_in("zone", "app", "team=a"), "other"));
+    assert!(!helps(term_in("zone", "app", ""), "other") && !helps(term("zone", "app"), "other"));
+    assert!(helps(term("zone", "app"), "default"), "a guard may be against pods of namespaces with other labels");
 }

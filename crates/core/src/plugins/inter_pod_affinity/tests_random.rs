@@ -46,7 +46,7 @@ fn together(key: &str, a: &NodeInfo, b: &NodeInfo) -> bool {
     a.node.labels.contains_key(key) && a.node.labels.get(key) == b.node.labels.get(key)
 }
 
-fn naive_verdict(snapshot: &Snapshot, pod: &Pod, node: &NodeInfo) -> char {
+pub(super) fn naive_verdict(snapshot: &Snapshot, pod: &Pod, node: &NodeInfo) -> char {
     let (near, apart) = (&pod.spec.pod_affinity.required, &pod.spec.pod_anti_affinity.required);
     let wanted = |p: &Pod| near.iter().all(|t| about(snapshot, t, p, true));
     let some_near = |t: &PodAffinityTerm| placed(snapshot).any(|(n, p)| wanted(p) && together(&t.topology_key, n, node));

@@ -436,7 +436,7 @@ fn node_events_help_when_a_domain_may_change() {
         let (before, after) = (node_of(old), node_of(new));
         assert_eq!(helps(ClusterEvent::NodeChanged { old: &before, new: &after }), expected, "{old} to {new}");
     }
-    assert!(!helps(ClusterEvent::Namespace));
+    assert!(!helps(ClusterEvent::Namespace(&"default".into())));
 }
 
 #[test]

@@ -359,7 +359,7 @@ fn only_a_tier_that_appears_or_the_pods_own_hints_can_help() {
         (ClusterEvent::OwnChange { old: &waiting, new: &edited }, true),
         (ClusterEvent::OwnChange { old: &waiting, new: &other }, false),
         (ClusterEvent::PodRemoved(&waiting), false),
-        (ClusterEvent::Namespace, false),
+        (ClusterEvent::Namespace(&"default".into()), false),
     ] {
         assert_eq!(plugin.helps(&waiting, &event), expected, "{event:?}");
     }
