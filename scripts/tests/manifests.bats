@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Checks the manifests without a cluster: what must be in them, and what must not.
+# Checks the manifests without a cluster: what must be in them, and what must not; and the documents that go with them.
 # Whether the API server takes them is tested in cluster/.
 # shellcheck disable=SC2016  # jq's variables are meant
 
@@ -72,4 +72,16 @@ facts() { yq -r --arg kind "$2" 'select(.kind == $kind) | '"$3" "$1"; }
   [ "$(facts examples/quickstart/nodes.yaml Node '.metadata.labels | keys[] | select(startswith("storage-tier/"))' | sort | xargs)" = \
     "storage-tier/csd storage-tier/hdd storage-tier/memory storage-tier/nvme storage-tier/ssd" ]
   [ "$(facts examples/quickstart/nodes.yaml Node '.metadata.labels.layer' | sort -u | xargs)" = "compute orchestration storage" ]
+}
+
+@test "docs/troubleshooting.md has every reason for which a plugin refuses a node" {
+  local reason n=0
+  while read -r reason; do
+    n=$((n + 1))
+    grep -qF "\`$reason\`" docs/troubleshooting.md || {
+      echo "not there: $reason" >&2
+      return 1
+    }
+  done < <(grep -rhoE '"node\(s\) [^"{}]*"' crates/core/src/plugins | tr -d '"' | sed -E 's/no [a-z]+ storage tier/no nvme storage tier/' | sort -u)
+  [ "$n" -ge 20 ]
 }
