@@ -42,9 +42,7 @@ impl Api {
     pub fn new(kubeconfig: &Path) -> Self {
         let client = runtime().block_on(async {
             let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
-            let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a usable kubeconfig");
-            // A streaming list is many gzip members; what is passed on by the proxy broke off after the first.
-            config.disable_compression = true;
+            let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a usable kubeconfig");
             Client::try_from(config).expect("a client")
         });
         Self { client }

@@ -95,7 +95,6 @@ fn kubeconfig(config: &ExtenderConfig) -> Kubeconfig {
         certificate_authority: tls.ca_file,
         certificate_authority_data: tls.ca_data,
         tls_server_name: tls.server_name,
-        disable_compression: Some(true), // so that the limit of an answer is one of memory
         ..Cluster::default()
     };
     let user = AuthInfo {
