@@ -16,6 +16,7 @@ mod neighbours;
 mod permissions;
 mod preemption;
 mod restart;
+mod signals;
 mod volumes;
 mod volumes_dynamic;
 mod volumes_limits;
