@@ -126,14 +126,24 @@ impl World<'_> {
                 spec.tolerations = vec![Toleration { key: "".into(), operator: TolerationOperator::Exists, value: "".into(), effect: None }]
             }
             5 => spec.preemption = PreemptionPolicy::Never,
-            6 => spec.pod_anti_affinity.required = vec![near(namespace, app)],
-            7 => spec.pod_affinity.required = vec![near(namespace, "a")],
+            6 => spec.pod_anti_affinity.required = vec![self.near(namespace, app)],
+            7 => spec.pod_affinity.required = vec![self.near(namespace, "a")],
             8 => spec.spread = vec![apart(app)],
             9..=12 => spec.volumes = vec![self.claim_for(namespace, name)],
             13 => spec.annotations = Labels::from([("ai-storage.keti/io-pattern", "random")]),
             _ => {}
         }
         spec
+    }
+
+    /// Pods of an app, on the same host or in the same zone.
+    fn near(&self, namespace: &str, app: &str) -> PodAffinityTerm {
+        PodAffinityTerm {
+            selector: Some(LabelSelector(vec![is_app(app)])),
+            namespaces: vec![namespace.into()],
+            namespace_selector: None,
+            topology_key: if self.moves { ZONE } else { HOSTNAME }.into(),
+        }
     }
 
     /// A volume of a pod, and its claim: it is usually there, or comes later, or is another pod's too.
@@ -212,7 +222,11 @@ impl World<'_> {
     fn change_node(&mut self) {
         let Some(node) = self.random.pick(self.server.nodes().cloned().collect::<Vec<_>>().into_iter()) else { return };
         let mut changed = Node::clone(&node);
-        match self.random.below(4) {
+        match self.random.below(if self.moves { 6 } else { 4 }) {
+            4 | 5 => {
+                let zone = format!("zone-{}", self.random.below(3));
+                changed.labels = Labels::from([(HOSTNAME, &*node.name), (ZONE, &*zone)]);
+            }
             0 => changed.unschedulable = !changed.unschedulable,
             1 if changed.taints.is_empty() => {
                 changed.taints = vec![Taint { key: "dirty".into(), value: "".into(), effect: TaintEffect::NoSchedule }];
@@ -311,16 +325,6 @@ impl World<'_> {
 
 fn is_app(app: &str) -> Requirement {
     Requirement { key: "app".into(), operator: Operator::In, values: vec![app.into()] }
-}
-
-/// Pods of an app, on the same host.
-fn near(namespace: &str, app: &str) -> PodAffinityTerm {
-    PodAffinityTerm {
-        selector: Some(LabelSelector(vec![is_app(app)])),
-        namespaces: vec![namespace.into()],
-        namespace_selector: None,
-        topology_key: HOSTNAME.into(),
-    }
 }
 
 /// Pods of an app, evenly over the zones.

@@ -95,6 +95,8 @@ struct World<'r> {
     troubled: bool,
     /// Whether others bind, resize and shrink things under the scheduler's feet; without, no node may ever hold too much.
     rivals: bool,
+    /// Whether nodes move between zones, and zones are what pods keep near to or apart in, rather than hosts.
+    moves: bool,
     n_names: u64,
     tally: Tally,
 }
@@ -113,6 +115,7 @@ impl<'r> World<'r> {
             seed,
             now: 0,
             rivals: random.one_in(2),
+            moves: seed.is_multiple_of(4),
             client: Client::start(OWN.into(), 0, seed, &config, 0),
             config,
             random,
