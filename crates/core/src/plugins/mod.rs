@@ -32,6 +32,8 @@ mod storage_tier_aware;
 mod taint_toleration;
 #[cfg(test)]
 mod tests_follow;
+#[cfg(test)]
+mod tests_wakes;
 mod volume_binding;
 mod volume_restrictions;
 mod volume_zone;

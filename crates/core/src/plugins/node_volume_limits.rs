@@ -58,14 +58,17 @@ impl Plugin for NodeVolumeLimits {
         Prepared::filter(Limits { snapshot, new: attached(pod, snapshot), drivers_needed })
     }
 
+    /// kube-scheduler leaves pods waiting when a node comes whose drivers were there before it or that has none, when a driver no longer
+    /// has a limit, when it need not be there any more, and when a claim gets its volume.
     fn helps(&self, pod: &Pod, event: &ClusterEvent<'_>) -> bool {
         match event {
-            ClusterEvent::CsiNode(None, _) => true,
+            ClusterEvent::NodeAdded(_) | ClusterEvent::CsiNode(None, _) => true,
             ClusterEvent::CsiNode(Some(old), new) => allows_more(old, new),
             ClusterEvent::PodRemoved(gone) => {
                 (gone.node.is_some() || gone.nominated_node.is_some()) && gone.spec.volumes.iter().any(is_attachable)
             }
-            ClusterEvent::Claim(None, claim) => refers_to_claim(pod, claim),
+            ClusterEvent::CsiDriver(old, new) => old.is_some_and(|old| old.needed_on_node) && !new.needed_on_node,
+            ClusterEvent::Claim(old, claim) => old.is_none_or(|old| old.volume != claim.volume) && refers_to_claim(pod, claim),
             ClusterEvent::Detached(attachment) => pod.spec.volumes.iter().any(|volume| {
                 matches!(volume, PodVolume::Claim { .. }) || inline(volume).is_some_and(|(driver, _)| *driver == *attachment.driver)
             }),
@@ -78,9 +81,12 @@ fn is_attachable(volume: &PodVolume) -> bool {
     matches!(volume, PodVolume::Claim { .. } | PodVolume::Ephemeral { .. }) || inline(volume).is_some()
 }
 
+/// Whether a driver came that may have had to be there, or one has a higher limit or none any more.
 fn allows_more(old: &CsiNode, new: &CsiNode) -> bool {
-    let limit = |node: &CsiNode, name: &Str| node.drivers.iter().find(|d| d.name == *name).and_then(|d| d.allocatable).unwrap_or(0);
-    new.drivers.iter().any(|d| d.allocatable.unwrap_or(0) > limit(old, &d.name))
+    let named = |node: &CsiNode, name: &Str| node.drivers.iter().find(|d| d.name == *name).map(|d| d.allocatable);
+    let comes = new.drivers.iter().any(|d| named(old, &d.name).is_none());
+    let is_freer = |name, limit: i32| named(new, name).flatten().is_none_or(|now| now > limit);
+    comes || old.drivers.iter().any(|d| d.allocatable.is_some_and(|limit| is_freer(&d.name, limit)))
 }
 
 /// Volumes of a pod that have claims, with the claims' names.

@@ -182,15 +182,27 @@ fn events_that_free_an_attachment_help() {
     let plain = Pod { node: Some("n".into()), ..pod("gone") };
     let attachment = Attachment { name: "at".into(), driver: DRIVER.into(), node: "n".into(), volume: None };
     let (small, big, own, other) = (csi_node(DRIVER, Some(1)), csi_node(DRIVER, Some(2)), claim("a", None, "csi"), claim("b", None, "csi"));
+    let (endless, none, bound_own) =
+        (csi_node(DRIVER, None), CsiNode { drivers: Vec::new(), ..small.clone() }, claim("a", Some("v"), "csi"));
+    let (n, needed) = (node("n"), CsiDriver { needed_on_node: true, ..CsiDriver::default() });
     for (pod, event, expected) in [
         (&data, ClusterEvent::CsiNode(None, &small), true),
         (&data, ClusterEvent::CsiNode(Some(&small), &big), true),
         (&data, ClusterEvent::CsiNode(Some(&big), &small), false),
+        (&data, ClusterEvent::CsiNode(Some(&small), &endless), true),
+        (&data, ClusterEvent::CsiNode(Some(&endless), &small), false),
+        (&data, ClusterEvent::CsiNode(Some(&none), &endless), true),
+        (&data, ClusterEvent::CsiNode(Some(&small), &none), true),
+        (&data, ClusterEvent::CsiNode(Some(&endless), &none), false),
+        (&data, ClusterEvent::NodeAdded(&n), true),
+        (&data, ClusterEvent::CsiDriver(Some(&needed), &CsiDriver::default()), true),
+        (&data, ClusterEvent::CsiDriver(None, &needed), false),
         (&data, ClusterEvent::PodRemoved(&bound), true),
         (&data, ClusterEvent::PodRemoved(&plain), false),
         (&data, ClusterEvent::PodRemoved(&data), false),
         (&data, ClusterEvent::Claim(None, &own), true),
         (&data, ClusterEvent::Claim(Some(&own), &own), false),
+        (&data, ClusterEvent::Claim(Some(&own), &bound_own), true),
         (&data, ClusterEvent::Claim(None, &other), false),
         (&data, ClusterEvent::Detached(&attachment), true),
         (&plain, ClusterEvent::Detached(&attachment), false),
