@@ -150,6 +150,11 @@ impl Cache {
         self.snapshot.set_claim(claim)
     }
 
+    /// Takes back what was promised to claims of this name other than the one with this UID; returns the volumes that are free again.
+    pub(crate) fn forsake(&mut self, name: (&Str, &Str), uid: Option<&Str>) -> Vec<Arc<Volume>> {
+        self.promises.forsake(&mut self.snapshot, name, uid)
+    }
+
     /// Takes a claim away.
     pub(crate) fn remove_claim(&mut self, namespace: Str, name: Str) -> Option<Arc<Claim>> {
         let key = (namespace, name);

@@ -21,6 +21,8 @@ pub(crate) struct Promises {
 
 struct Promise<T, To> {
     to: To,
+    /// UID of the pod whose bind is to keep it.
+    by: Str,
     /// As the API server last showed it.
     shown: Arc<T>,
     /// The bind has succeeded: what the watch shows next is the truth.
@@ -37,13 +39,13 @@ impl Promises {
             }
             let to = (claim.namespace.clone(), claim.name.clone(), claim.uid.clone());
             snapshot.set_volume(Arc::new(Volume { claim: Some(to.clone()), ..Volume::clone(volume) }));
-            self.volumes.insert(volume.name.clone(), Promise { to, shown: volume.clone(), kept: false });
+            self.volumes.insert(volume.name.clone(), Promise { to, by: pod.clone(), shown: volume.clone(), kept: false });
             volumes.push(volume.name.clone());
         }
         for claim in plan.provision.iter().filter(|claim| claim.selected_node.is_none()) {
             let key = (claim.namespace.clone(), claim.name.clone());
             snapshot.set_claim(Arc::new(Claim { selected_node: Some(node.clone()), ..Claim::clone(claim) }));
-            self.claims.insert(key.clone(), Promise { to: node.clone(), shown: claim.clone(), kept: false });
+            self.claims.insert(key.clone(), Promise { to: node.clone(), by: pod.clone(), shown: claim.clone(), kept: false });
             claims.push(key);
         }
     }
@@ -81,16 +83,27 @@ impl Promises {
         self.claims.remove(key);
     }
 
+    /// Of the claims of this name only the one with this UID is there now, if any: the others get nothing. Without this a volume whose
+    /// watch was broken while it was theirs, and that is free when it is shown again, would stay promised. Returns what is free again.
+    pub(crate) fn forsake(&mut self, snapshot: &mut Snapshot, name: (&Str, &Str), uid: Option<&Str>) -> Vec<Arc<Volume>> {
+        let forsaken = |(namespace, claim, of): &(Str, Str, Str)| (namespace, claim) == name && Some(of) != uid;
+        let free: Vec<_> = self.volumes.extract_if(.., |_, promise| forsaken(&promise.to)).map(|(_, promise)| promise.shown).collect();
+        for volume in &free {
+            snapshot.set_volume(volume.clone());
+        }
+        free
+    }
+
     /// The pod's bind has succeeded: promises stand until the watch shows what became of them.
     pub(crate) fn keep(&mut self, pod: &str) {
         let Some((volumes, claims)) = self.pods.remove(pod) else { return };
         for name in &volumes {
-            if let Some(promise) = self.volumes.get_mut(name) {
+            if let Some(promise) = self.volumes.get_mut(name).filter(|promise| *promise.by == *pod) {
                 promise.kept = true;
             }
         }
         for key in &claims {
-            if let Some(promise) = self.claims.get_mut(key) {
+            if let Some(promise) = self.claims.get_mut(key).filter(|promise| *promise.by == *pod) {
                 promise.kept = true;
             }
         }
@@ -100,11 +113,11 @@ impl Promises {
     /// and the claims as they were.
     pub(crate) fn take_back(&mut self, snapshot: &mut Snapshot, pod: &str) -> (Vec<Arc<Volume>>, Vec<Arc<Claim>>) {
         let Some((volumes, claims)) = self.pods.remove(pod) else { return (Vec::new(), Vec::new()) };
-        let claims = claims.iter().filter_map(|key| Some(self.claims.remove(key)?.shown)).collect::<Vec<_>>();
+        let claims = claims.iter().filter_map(|key| broken(&mut self.claims, key, pod)).collect::<Vec<_>>();
         for claim in &claims {
             snapshot.set_claim(claim.clone());
         }
-        let free = volumes.iter().filter_map(|name| Some(self.volumes.remove(name)?.shown)).collect::<Vec<_>>();
+        let free = volumes.iter().filter_map(|name| broken(&mut self.volumes, name, pod)).collect::<Vec<_>>();
         for volume in &free {
             snapshot.set_volume(volume.clone());
         }
@@ -115,6 +128,12 @@ impl Promises {
     fn is_empty(&self) -> bool {
         self.volumes.is_empty() && self.claims.is_empty() && self.pods.is_empty()
     }
+}
+
+/// Breaks a promise of this pod's bind; by now it may be another's.
+fn broken<K: Ord, T, To>(promises: &mut BTreeMap<K, Promise<T, To>>, key: &K, pod: &str) -> Option<Arc<T>> {
+    promises.get(key).filter(|promise| *promise.by == *pod)?;
+    promises.remove(key).map(|promise| promise.shown)
 }
 
 #[cfg(test)]
@@ -200,6 +219,31 @@ mod tests {
         promises.claim_gone(&("ns".into(), "y".into()));
         assert_eq!(promises.take_back(&mut snapshot, "pod"), (Vec::new(), Vec::new()));
         assert!(snapshot.volumes.is_empty());
+    }
+
+    #[test]
+    fn volume_is_not_promised_to_a_claim_that_is_gone_or_replaced() {
+        for (name, uid, freed) in
+            [("x", None, true), ("x", Some("new"), true), ("x", Some("u"), false), ("y", None, false), ("other", None, false)]
+        {
+            let (mut promises, mut snapshot) = world();
+            // Shown free once more after it was given and came back; the bind succeeds.
+            promises.volume(volume(None));
+            promises.keep("pod");
+            let free = promises.forsake(&mut snapshot, (&"ns".into(), &name.into()), uid.map(Str::from).as_ref());
+            assert_eq!((free.len(), snapshot.volumes["pv"] == volume(None)), (usize::from(freed), freed), "{name} {uid:?}");
+        }
+    }
+
+    #[test]
+    fn failed_bind_takes_back_no_promise_of_another() {
+        let (mut promises, mut snapshot) = world();
+        assert_eq!(promises.forsake(&mut snapshot, (&"ns".into(), &"x".into()), None), [volume(None)]);
+        let plan = VolumePlan { bind: [(claim("z"), volume(None))].into(), ..VolumePlan::default() };
+        promises.make(&mut snapshot, &"second".into(), &"n".into(), &plan);
+        assert_eq!(promises.take_back(&mut snapshot, "pod"), (Vec::new(), [claim("y")].into()));
+        assert!(snapshot.free_volumes.is_empty(), "the second pod's bind is under way");
+        assert_eq!(promises.take_back(&mut snapshot, "second").0, [volume(None)]);
     }
 
     #[test]

@@ -23,8 +23,10 @@ impl Engine {
             Event::ClaimSet(claim) => {
                 let old = self.cache.set_claim(claim.clone());
                 self.wake(now, &ClusterEvent::Claim(old.as_deref(), &claim));
+                self.forsake(now, (&claim.namespace, &claim.name), Some(&claim.uid));
             }
             Event::ClaimGone(namespace, name) => {
+                self.forsake(now, (&namespace, &name), None);
                 if let Some(claim) = self.cache.remove_claim(namespace, name).filter(|claim| claim.is_pending()) {
                     self.no_longer_pending(now, &claim);
                 }
@@ -205,6 +207,13 @@ impl Engine {
         self.forget_nomination(now, &pod.uid);
         if let Some(removed) = self.cache.remove_pod(&pod.uid) {
             self.wake(now, &ClusterEvent::PodRemoved(&removed));
+        }
+    }
+
+    /// Volumes that were promised to claims that are there no more are free for others.
+    fn forsake(&mut self, now: Millis, name: (&Str, &Str), uid: Option<&Str>) {
+        for volume in self.cache.forsake(name, uid) {
+            self.wake(now, &ClusterEvent::Volume(None, &volume));
         }
     }
 
