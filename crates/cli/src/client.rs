@@ -1,6 +1,7 @@
 //! Asks the running scheduler over HTTPS: where it is, whom to trust, with which token.
 //! Leaves out what the answers mean.
 
+use crate::tables::note;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::builder::NonEmptyStringValueParser;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -103,7 +104,7 @@ impl Client {
         if let Ok(answer) = tokio::time::timeout(SAY_SO, &mut asked).await {
             return answer;
         }
-        eprintln!("waiting for {} …", self.server);
+        note(format_args!("waiting for {} …", self.server));
         match tokio::time::timeout(PATIENCE, asked).await {
             Ok(answer) => answer,
             Err(_) => bail!("{} did not answer within {} s", self.server, PATIENCE.as_secs()),

@@ -1,6 +1,7 @@
 //! `check-config`: validates configuration files offline.
 //! Leaves out what is valid: the schemas are the adapter's.
 
+use crate::tables::{note, print};
 use anyhow::{Context, Result};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -30,10 +31,10 @@ pub(crate) fn check_config(args: &CheckConfigArgs) -> Result<ExitCode> {
         let faults = aisched_kube::scheduler_config::check(&read(path)?, &path.display().to_string());
         n_faults += faults.len();
         for fault in &faults {
-            eprintln!("{fault}");
+            note(fault);
         }
         if faults.is_empty() {
-            println!("{}: valid", path.display());
+            print(&format!("{}: valid\n", path.display()))?;
         }
     }
     Ok(if n_faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -75,7 +75,7 @@ fn main() -> ExitCode {
     match execute(cli, warnings) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            tables::note(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -1,6 +1,7 @@
 //! `policy-server`: the APOLLO policy service from a file of rules, for development and tests.
 //! Leaves out rules and protocol: those are the adapter's.
 
+use crate::tables::print;
 use aisched_apollo::{Dialect, Outcome, PolicyServer, ServerEvent};
 use anyhow::Result;
 use std::net::SocketAddr;
@@ -26,8 +27,9 @@ pub(crate) struct PolicyServerArgs {
 
 pub(crate) async fn run(args: PolicyServerArgs) -> Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
-    let server = PolicyServer::bind(args.listen, args.rules, args.dialect).await?.on_event(|event| println!("{}", line(&event)));
-    println!("serving {} rules on {}", server.n_rules(), server.local_addr());
+    let server =
+        PolicyServer::bind(args.listen, args.rules, args.dialect).await?.on_event(|event| drop(print(&format!("{}\n", line(&event)))));
+    print(&format!("serving {} rules on {}\n", server.n_rules(), server.local_addr()))?;
     let shutdown = async move {
         tokio::select! {
             _ = terminate.recv() => {}

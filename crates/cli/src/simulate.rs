@@ -3,7 +3,7 @@
 
 use crate::explain::view::DecisionView;
 use crate::explain::{pod, pods};
-use crate::tables::{Output, Style, print, yaml};
+use crate::tables::{Output, Style, note, print, yaml};
 use aisched_core::decision::Decision;
 use aisched_kube::crd::{AIStorageConfig, to_config};
 use aisched_kube::documents::{Object, parse_documents, settle};
@@ -70,10 +70,10 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<ExitCode> {
     let mut tick = |n_decisions: usize| {
         if said.elapsed() >= SAY_SO {
             said = Instant::now();
-            eprintln!("… {n_decisions} decisions");
+            note(format_args!("… {n_decisions} decisions"));
         }
     };
-    simulate(args, Style::of_stdout(), Console { out: &mut print, note: &mut |line| eprintln!("{line}"), tick: &mut tick })
+    simulate(args, Style::of_stdout(), Console { out: &mut print, note: &mut |line| note(line), tick: &mut tick })
 }
 
 fn simulate(args: &SimulateArgs, style: Style, console: Console<'_>) -> Result<ExitCode> {

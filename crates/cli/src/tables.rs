@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, ContentArrangement, Table};
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 /// Space between columns.
@@ -89,6 +90,11 @@ impl Style {
 /// Text without control characters: names and messages come from the cluster.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Writes a line to standard error; when nobody reads it, there is nobody to tell.
+pub(crate) fn note(line: impl Display) {
+    let _unread = writeln!(io::stderr(), "{line}");
 }
 
 /// Writes to standard output. A reader that went away (`| head`) is no error: `false` says that nobody reads any longer.
