@@ -9,7 +9,7 @@ use aisched_model::Str;
 use aisched_model::node::Node;
 use aisched_model::pod::Pod;
 use aisched_model::storage_facts::{Fault, IoDemand};
-use aisched_model::volume::Claim;
+use aisched_model::volume::{Claim, CsiDriver, CsiNode};
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -48,14 +48,18 @@ impl Engine {
                 self.wake(now, &ClusterEvent::CsiNode(old.as_deref(), &csi_node));
             }
             Event::CsiNodeGone(name) => {
-                self.cache.objects().csi_nodes.remove(&name);
+                if let Some(old) = self.cache.objects().csi_nodes.remove(&name) {
+                    self.wake(now, &ClusterEvent::CsiNode(Some(&old), &CsiNode { name, ..CsiNode::default() }));
+                }
             }
             Event::CsiDriverSet(driver) => {
                 let old = self.cache.objects().csi_drivers.insert(driver.name.clone(), driver.clone());
                 self.wake(now, &ClusterEvent::CsiDriver(old.as_deref(), &driver));
             }
             Event::CsiDriverGone(name) => {
-                self.cache.objects().csi_drivers.remove(&name);
+                if let Some(old) = self.cache.objects().csi_drivers.remove(&name) {
+                    self.wake(now, &ClusterEvent::CsiDriver(Some(&old), &CsiDriver { name, ..CsiDriver::default() }));
+                }
             }
             Event::CapacitySet(capacity) => {
                 let old = self.cache.objects().set_capacity(capacity.clone());

@@ -6,7 +6,7 @@ use crate::event::{BindOutcome, Event, PodRef};
 use crate::fixture::{claiming, labelled, pod};
 use aisched_model::config::Config;
 use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement};
-use aisched_model::volume::{BindingMode, Claim, StorageClass, Volume};
+use aisched_model::volume::{BindingMode, Claim, CsiDriver, CsiDriverOnNode, CsiNode, StorageClass, Volume};
 use alloc::format;
 use alloc::sync::Arc;
 
@@ -120,6 +120,44 @@ fn volumes_of_a_bound_pod_stay_taken_until_the_watch_shows_it() {
     world.pod(claiming("p", ["x"]));
     world.bind_ends("p", "a", BindOutcome::Bound);
     assert_eq!(world.pod(claiming("q", ["y"])), REFUSED);
+}
+
+#[test]
+fn volume_promised_to_a_claim_that_is_gone_is_given_to_who_waits_for_one() {
+    let another = Claim { uid: "another".into(), ..claim("x") };
+    for event in [Event::ClaimGone("default".into(), "x".into()), Event::ClaimSet(Arc::new(another))] {
+        let mut world = by_hand();
+        world.pod(claiming("p", ["x"]));
+        world.pod(claiming("q", ["y"]));
+        world.at(10_000);
+        assert_eq!(world.see(event.clone()), ["nominate q a", "bind q a y=pv"], "{event:?}");
+    }
+}
+
+#[test]
+fn driver_that_is_gone_keeps_no_pod_waiting() {
+    let mut world = world("csi.test");
+    let driver = CsiDriver { name: "csi.test".into(), storage_capacity: true, ..CsiDriver::default() };
+    world.see(Event::CsiDriverSet(Arc::new(driver)));
+    assert_eq!(world.pod(claiming("p", ["x"]))[0], "condition p Unschedulable true", "no room is told of");
+    world.at(10_000);
+    assert!(world.see(Event::CsiDriverGone("csi.test".into())).iter().any(|done| done.starts_with("bind p ")));
+}
+
+#[test]
+fn limit_that_is_gone_with_its_drivers_keeps_no_pod_waiting() {
+    let mut world = World::running(&["NodeVolumeLimits"], [labelled("a", [])]);
+    let mut config = Config::default();
+    config.apollo.endpoint = "".into();
+    world.see(Event::Configured(Arc::new(config)));
+    let full = CsiDriverOnNode { name: "csi.test".into(), allocatable: Some(0), ..CsiDriverOnNode::default() };
+    world.see(Event::CsiNodeSet(Arc::new(CsiNode { name: "a".into(), drivers: [full].into(), ..CsiNode::default() })));
+    world.see(Event::ClassSet(Arc::new(StorageClass { name: "c".into(), provisioner: "csi.test".into(), ..StorageClass::default() })));
+    world.see(Event::ClaimSet(Arc::new(claim("x"))));
+    world.see(Event::Synced);
+    assert_eq!(world.pod(claiming("p", ["x"]))[0], "condition p Unschedulable true");
+    world.at(10_000);
+    assert_eq!(world.see(Event::CsiNodeGone("a".into())), ["bind p a"]);
 }
 
 #[test]
