@@ -76,7 +76,7 @@ impl Arena {
             config_namespace: CONFIG_NAMESPACE.into(),
             apollo_endpoint: String::new(),
             config: None,
-            flags: vec!["--leader-elect=false".into()],
+            flags: Vec::new(),
         };
         let mut ours = Program::scheduler(&options, &cluster.dir.join("ours.log"));
         ours.wait_until_ready();

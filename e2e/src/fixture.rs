@@ -65,8 +65,7 @@ impl Test {
             config_namespace: self.name.clone(),
             apollo_endpoint: String::new(),
             config: None,
-            // One that is killed and started again must not wait for its own lease to run out.
-            flags: vec!["--leader-elect=false".into()],
+            flags: Vec::new(),
         }
     }
 
@@ -107,10 +106,10 @@ impl Test {
         Program::kube_scheduler(self.cluster, name, Some((&self.name, &self.name)), &self.log("kube-scheduler"))
     }
 
-    /// Starts this test's scheduler with leader election as it is by default, and waits for nothing.
+    /// Starts this test's scheduler as one of several that elect a leader, as the deployment does, and waits for nothing.
     #[must_use]
     pub fn candidate(&self, log: &str) -> Program {
-        self.scheduler_with(&Options { flags: Vec::new(), ..self.options() }, log)
+        self.scheduler_with(&Options { flags: vec!["--leader-elect".into()], ..self.options() }, log)
     }
 
     /// The path of the Lease that this test's schedulers stand in for.

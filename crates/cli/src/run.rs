@@ -47,7 +47,7 @@ pub(crate) async fn run(args: RunArgs, warnings: Vec<String>, logging: &Logging)
     let engine = Engine::new(setup.profiles, options).with_extenders(edges.extenders.known());
     let mut scheduler = Loop { engine, edges, standing, start: Instant::now() };
     let lost = tokio::select! {
-        () = scheduler.turn_while_allowed() => Some("it ran out while this process did not run".into()),
+        why = scheduler.turn_while_allowed() => Some(why),
         why = lost(&mut election) => Some(why),
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
@@ -89,18 +89,27 @@ impl Loop {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(Millis::MAX)
     }
 
-    /// Ends only when this process led and its lease has run out: then nothing may be decided any more.
-    async fn turn_while_allowed(&mut self) {
+    /// Ends only when this process led and may no longer: then nothing may be decided any more. Says why.
+    async fn turn_while_allowed(&mut self) -> Str {
         loop {
             self.take_in_what_waits();
-            if self.engine.is_leading() && self.standing.as_ref().is_some_and(|standing| !standing.borrow().leads()) {
-                return;
+            if let Some(why) = self.no_longer_leads() {
+                return why;
             }
             self.poll();
             match self.engine.next_poll(self.now()) {
                 Some(at) if at <= self.now() => tokio::task::yield_now().await,
                 next => self.wait(next).await,
             }
+        }
+    }
+
+    fn no_longer_leads(&self) -> Option<Str> {
+        let standing = self.standing.as_ref().filter(|_| self.engine.is_leading())?.borrow();
+        match &*standing {
+            standing if standing.leads() => None,
+            Standing::Lost(why) => Some(why.clone()),
+            Standing::Leading(_) | Standing::Following(_) => Some("it ran out while this process did not run".into()),
         }
     }
 

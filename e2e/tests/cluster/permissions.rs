@@ -77,7 +77,7 @@ fn account_of_the_deployment_suffices() {
     let mut options = test.options();
     options.kubeconfig = test.deployed_account();
     options.config_namespace = "keti".into();
-    options.flags = vec!["--leader-elect-resource-name=ai-storage-scheduler".into()];
+    options.flags = vec!["--leader-elect".into(), "--leader-elect-resource-name=ai-storage-scheduler".into()];
     test.cluster.shell("kubectl apply -f config/crd/default-config.yaml");
     let mut scheduler = test.scheduler_with(&options, "scheduler");
     scheduler.wait_until_ready();

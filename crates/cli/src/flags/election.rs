@@ -13,7 +13,7 @@ const JITTER: f64 = 1.2;
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Leader election")]
 pub(crate) struct ElectionArgs {
-    /// Whether to schedule only while holding a Lease, so that one of several replicas does [default: true, or as --config says]
+    /// Whether to schedule only while holding a Lease, so that one of several replicas does [default: false; with --config as it says, else true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
     leader_elect: Option<bool>,
     /// How long a leader that is not heard of is still taken for one [default: 15s]

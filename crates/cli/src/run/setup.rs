@@ -29,8 +29,10 @@ impl Setup {
         let Some(path) = &args.config else {
             let plugin_args = PluginArgs { features, ..PluginArgs::default() };
             let profiles = vec![Profile::ai_storage_with(args.scheduler_name.as_str(), &plugin_args)];
-            // Schedulers of other names have nothing to do with this one, kube-scheduler least of all.
+            // Schedulers of other names have nothing to do with this one, kube-scheduler least of all. Whoever starts one by hand starts
+            // one; replicas ask for an election.
             let base = LeaderElection {
+                leader_elect: false,
                 resource_name: args.scheduler_name.clone(),
                 resource_namespace: args.config_namespace.clone(),
                 ..LeaderElection::default()
