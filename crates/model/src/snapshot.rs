@@ -176,9 +176,11 @@ impl Snapshot {
             let crew = crews.entry(key.clone()).or_default();
             let count = crew.entry(node.clone()).or_default();
             *count = if there { *count + 1 } else { count.saturating_sub(1) };
-            crew.retain(|_, n| *n > 0);
-            if crew.is_empty() {
-                crews.remove(&key);
+            if *count == 0 {
+                crew.remove(node);
+                if crew.is_empty() {
+                    crews.remove(&key);
+                }
             }
         }
     }
