@@ -10,7 +10,7 @@ use aisched_model::config::CsiStorageScoring;
 use aisched_model::node::NodeInfo;
 use aisched_model::pod::Pod;
 use aisched_model::snapshot::Snapshot;
-use aisched_model::volume::{Claim, CsiDriverOnNode};
+use aisched_model::volume::{Claim, CsiDriverOnNode, CsiNode};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -69,29 +69,29 @@ impl<'a> CsiClaim<'a> {
         self.available(node, snapshot).map_or(max / 2, |available| capacity_points(max, available, self.claim.requested))
     }
 
-    fn driver_on<'s>(&self, node: &NodeInfo, snapshot: &'s Snapshot) -> Option<&'s CsiDriverOnNode> {
-        snapshot.csi_nodes.get(&node.node.name)?.drivers.iter().find(|d| *d.name == *self.driver)
+    fn driver_on<'s>(&self, csi_node: Option<&'s CsiNode>) -> Option<&'s CsiDriverOnNode> {
+        csi_node?.drivers.iter().find(|d| *d.name == *self.driver)
     }
 
     /// Volumes that the driver can attach to a node, and those that it has.
-    fn slots(&self, node: &NodeInfo, snapshot: &Snapshot) -> Option<(i64, i64)> {
-        let limit = i64::from(self.driver_on(node, snapshot)?.allocatable.filter(|limit| *limit > 0)?);
+    fn slots(&self, node: &NodeInfo, csi_node: Option<&CsiNode>, snapshot: &Snapshot) -> Option<(i64, i64)> {
+        let limit = i64::from(self.driver_on(csi_node)?.allocatable.filter(|limit| *limit > 0)?);
         Some((limit, i64::try_from(n_attached(node, snapshot, self.driver)).unwrap_or(i64::MAX)))
     }
 
-    fn headroom(&self, node: &NodeInfo, snapshot: &Snapshot, max: i64) -> i64 {
-        self.slots(node, snapshot).map_or(max / 2, |(limit, used)| headroom_points(max, limit, used))
+    fn headroom(&self, node: &NodeInfo, csi_node: Option<&CsiNode>, snapshot: &Snapshot, max: i64) -> i64 {
+        self.slots(node, csi_node, snapshot).map_or(max / 2, |(limit, used)| headroom_points(max, limit, used))
     }
 
     /// Topology keys of the driver on a node, and how many of them the node carries as labels.
-    fn keys(&self, node: &NodeInfo, snapshot: &Snapshot) -> Option<(i64, i64)> {
-        let keys = &self.driver_on(node, snapshot)?.topology_keys;
+    fn keys(&self, node: &NodeInfo, csi_node: Option<&CsiNode>) -> Option<(i64, i64)> {
+        let keys = &self.driver_on(csi_node)?.topology_keys;
         let carried = keys.iter().filter(|key| node.node.labels.contains_key(key)).count();
         Some((i64::try_from(keys.len()).unwrap_or(i64::MAX), i64::try_from(carried).unwrap_or(i64::MAX)))
     }
 
-    fn topology(&self, node: &NodeInfo, snapshot: &Snapshot, max: i64) -> i64 {
-        match self.keys(node, snapshot) {
+    fn topology(&self, node: &NodeInfo, csi_node: Option<&CsiNode>, max: i64) -> i64 {
+        match self.keys(node, csi_node) {
             None => max / 2,
             Some((0, _)) => max * 2 / 3,
             Some((keys, carried)) => share(max, carried, keys),
@@ -125,17 +125,22 @@ fn headroom_points(max: i64, limit: i64, used: i64) -> i64 {
 }
 
 impl Scorer<'_> {
+    /// Looked up once for all claims.
+    fn csi_node(&self, node: &NodeInfo) -> Option<&CsiNode> {
+        self.snapshot.csi_nodes.get(&node.node.name).map(|n| &**n)
+    }
+
     /// The mean over the claims, rounded down.
     fn mean(&self, points: impl Fn(&CsiClaim<'_>) -> i64) -> i64 {
         self.claims.iter().map(points).sum::<i64>() / i64::try_from(self.claims.len()).unwrap_or(i64::MAX)
     }
 
     fn points(&self, node: &NodeInfo) -> [i64; 3] {
-        let (max, snapshot) = (self.max, self.snapshot);
+        let (max, snapshot, csi_node) = (self.max, self.snapshot, self.csi_node(node));
         [
             bounded(self.mean(|c| c.capacity(node, snapshot, max.capacity)), max.capacity),
-            bounded(self.mean(|c| c.headroom(node, snapshot, max.volume_headroom)), max.volume_headroom),
-            bounded(self.mean(|c| c.topology(node, snapshot, max.topology)), max.topology),
+            bounded(self.mean(|c| c.headroom(node, csi_node, snapshot, max.volume_headroom)), max.volume_headroom),
+            bounded(self.mean(|c| c.topology(node, csi_node, max.topology)), max.topology),
         ]
     }
 
@@ -151,16 +156,17 @@ impl Score for Scorer<'_> {
     }
 
     fn components(&self, node: &NodeInfo) -> Components {
-        let snapshot = self.snapshot;
+        let (snapshot, csi_node) = (self.snapshot, self.csi_node(node));
         let capacity = |c: &CsiClaim<'_>| match c.available(node, snapshot) {
             None if c.claim.volume.is_some() => "has its volume".into(),
             None => "room not known".into(),
             Some(available) => format!("{available} bytes of room, {} asked for", c.claim.requested),
         };
         let headroom = |c: &CsiClaim<'_>| {
-            c.slots(node, snapshot).map_or_else(|| "no limit known".into(), |(limit, used)| format!("{used} of {limit} volumes attached"))
+            c.slots(node, csi_node, snapshot)
+                .map_or_else(|| "no limit known".into(), |(limit, used)| format!("{used} of {limit} volumes attached"))
         };
-        let topology = |c: &CsiClaim<'_>| match c.keys(node, snapshot) {
+        let topology = |c: &CsiClaim<'_>| match c.keys(node, csi_node) {
             None => "not registered on the node".into(),
             Some((0, _)) => "has no topology".into(),
             Some((keys, carried)) => format!("the node carries {carried} of {keys} topology keys"),
