@@ -6,6 +6,7 @@ use crate::scenario::Scenario;
 use aisched_core::decision::{Decision, NodeReport};
 use aisched_core::engine::{Engine, EngineOptions};
 use aisched_core::event::{Action, Event, PolicyAnswer};
+use aisched_core::features::Features;
 use aisched_core::profile::MILLI;
 use aisched_kube::documents::parse_documents;
 use aisched_kube::scheduler_config;
@@ -66,7 +67,7 @@ fn fill(answer: &mut Answer, scenario: &Scenario) -> Result<()> {
 /// An engine that knows the whole cluster.
 fn engine(scenario: &Scenario) -> Result<Engine> {
     let text = scenario.config.as_ref().map_or_else(|| DEFAULT_CONFIG.to_owned(), ToString::to_string);
-    let config = scheduler_config::load(&text, "config").map_err(|faults| anyhow!("{}", joined(&faults)))?;
+    let config = scheduler_config::load(&text, "config", Features::default()).map_err(|faults| anyhow!("{}", joined(&faults)))?;
     let list = json!({"apiVersion": "v1", "kind": "List", "items": scenario.objects}).to_string();
     let objects = parse_documents(&list, &scenario.name).map_err(|faults| anyhow!("{}", joined(&faults)))?;
     let mut events: Vec<Event> = objects.into_iter().filter_map(aisched_kube::documents::Object::into_event).collect();

@@ -76,7 +76,8 @@ impl Edges {
         let binder = Binder::new(clients.binds.clone(), BindOptions::default());
         let recorder = Recorder::start(&clients.calls, &health, &binder.under_way(), &RecorderOptions::default());
         let gate = Arc::new(Gate::new(watch::AWAITED.into_iter().chain([config_manager::AWAITED]), event_sender.clone()));
-        let mut watches = watch::watch(clients.watch.clone(), event_sender.clone(), health.clone(), gate.clone(), WatchOptions::default());
+        let watching = WatchOptions { features: setup.features, ..WatchOptions::default() };
+        let mut watches = watch::watch(clients.watch.clone(), event_sender.clone(), health.clone(), gate.clone(), watching);
         let options =
             ConfigOptions { namespace: args.config_namespace.clone(), name: args.config_name.clone(), reporter: setup.reporter().into() };
         let elect = |options| Election::start(&clients.calls, options, event_sender.clone(), recorder.clone(), health.clone());

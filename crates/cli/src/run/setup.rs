@@ -18,6 +18,7 @@ pub(super) struct Setup {
     pub(super) queue: QueueOptions,
     pub(super) client: ClientOptions,
     pub(super) extenders: Vec<ExtenderConfig>,
+    pub(super) features: Features,
     /// The election to stand in; without one this process schedules at once.
     pub(super) election: Option<LeaseOptions>,
 }
@@ -38,9 +39,9 @@ impl Setup {
                 ..LeaderElection::default()
             };
             let election = election(args, base, &args.scheduler_name)?;
-            return Ok(Self { profiles, queue: QueueOptions::default(), client, extenders: Vec::new(), election });
+            return Ok(Self { profiles, queue: QueueOptions::default(), client, extenders: Vec::new(), features, election });
         };
-        let mut config = match scheduler_config::load(&files::read(path)?, &path.display().to_string()) {
+        let config = match scheduler_config::load(&files::read(path)?, &path.display().to_string(), features) {
             Ok(config) => config,
             Err(faults) => {
                 let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -48,13 +49,10 @@ impl Setup {
             }
         };
         warn(&config);
-        for profile in &mut config.profiles {
-            profile.args.features = features;
-        }
         client.kubeconfig = client.kubeconfig.or(config.client_connection.kubeconfig);
         let profiles: Vec<Profile> = config.profiles.iter().map(|p| p.to_profile()).collect();
         let election = election(args, config.leader_election, profiles.first().map_or("", |p| &p.scheduler_name))?;
-        Ok(Self { profiles, queue: config.queue, client, extenders: config.extenders, election })
+        Ok(Self { profiles, queue: config.queue, client, extenders: config.extenders, features, election })
     }
 
     /// The first profile's name: who speaks of what concerns no single pod.

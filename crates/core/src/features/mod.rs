@@ -7,7 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use gates::GATES;
+use gates::{DEPENDENCIES, GATES};
 
 /// What the gates that bear on decisions are set to. The fields bear the gates' names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub struct Features {
     pub storage_capacity_scoring: bool,
     /// A CSIDriver may keep pods from nodes that lack it (`preventPodSchedulingIfMissing`).
     pub volume_limit_scaling: bool,
+    /// A pod may ask for CPU, memory and huge pages as a whole (`spec.resources`).
+    pub pod_level_resources: bool,
+    /// What a kubelet granted to a pod as a whole counts (`status.resources`, `status.allocatedResources`).
+    pub in_place_pod_level_resources_vertical_scaling: bool,
 }
 
 impl Default for Features {
@@ -30,6 +34,8 @@ impl Default for Features {
             match_label_keys_in_pod_topology_spread: true,
             storage_capacity_scoring: true,
             volume_limit_scaling: true,
+            pod_level_resources: true,
+            in_place_pod_level_resources_vertical_scaling: true,
         }
     }
 }
@@ -50,7 +56,7 @@ impl Features {
     /// Reads `Name=true` words, which may begin with `kube:`. The second value names gates that were turned and have no effect.
     ///
     /// # Errors
-    /// What cannot be read, an unknown gate, or one that is locked to the other value.
+    /// What cannot be read, an unknown gate, one that is locked to the other value, or one without what it depends on.
     pub fn read<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<(Self, Vec<&'static str>), String> {
         let mut named: BTreeMap<&str, bool> = BTreeMap::new();
         for word in words.into_iter().map(str::trim).filter(|word| !word.is_empty()) {
@@ -63,6 +69,7 @@ impl Features {
             }
         }
         let (mut features, mut idle) = (Self::default(), Vec::new());
+        let mut values: BTreeMap<&str, bool> = BTreeMap::new();
         for (gate, stage, default, locked) in all() {
             let of_stage = ALL.iter().find(|(_, of)| *of == stage).and_then(|(all, _)| named.get(all));
             let own = named.get(gate);
@@ -73,13 +80,15 @@ impl Features {
                 _ => {}
             }
             let value = *own.or(of_stage.filter(|_| !locked)).unwrap_or(&default);
+            values.insert(gate, value);
             match features.field(gate) {
                 Some(field) => *field = value,
                 None if own.is_some() && value != default && !ALL.iter().any(|(all, _)| *all == gate) => idle.push(gate),
                 None => {}
             }
         }
-        Ok((features, idle))
+        let faults: Vec<String> = DEPENDENCIES.iter().filter_map(|dependency| lacking(dependency, &values)).collect();
+        if faults.is_empty() { Ok((features, idle)) } else { Err(faults.join("; ")) }
     }
 
     fn field(&mut self, gate: &str) -> Option<&mut bool> {
@@ -88,9 +97,19 @@ impl Features {
             "MatchLabelKeysInPodTopologySpread" => Some(&mut self.match_label_keys_in_pod_topology_spread),
             "StorageCapacityScoring" => Some(&mut self.storage_capacity_scoring),
             "VolumeLimitScaling" => Some(&mut self.volume_limit_scaling),
+            "PodLevelResources" => Some(&mut self.pod_level_resources),
+            "InPlacePodLevelResourcesVerticalScaling" => Some(&mut self.in_place_pod_level_resources_vertical_scaling),
             _ => None,
         }
     }
+}
+
+/// What a gate that is on depends on and that is off.
+fn lacking(dependency: &str, values: &BTreeMap<&str, bool>) -> Option<String> {
+    let (gate, needed) = dependency.split_once(": ")?;
+    let is_on = |gate: &str| values.get(gate).copied().unwrap_or(false);
+    let off: Vec<&str> = needed.split(' ').filter(|needed| is_on(gate) && !is_on(needed)).collect();
+    (!off.is_empty()).then(|| format!("{gate} is enabled, but depends on features that are disabled: [{}]", off.join(" ")))
 }
 
 /// One `Name=true`. Go takes more words for a truth value than most people know.
@@ -127,7 +146,14 @@ mod tests {
                 n_fields += 1;
             }
         }
-        assert_eq!((n_fields, all().count()), (4, 253));
+        assert_eq!((n_fields, all().count()), (6, 253));
+    }
+
+    #[test]
+    fn gates_depend_on_gates_that_there_are() {
+        for gate in DEPENDENCIES.iter().flat_map(|dependency| dependency.split([':', ' ']).filter(|name| !name.is_empty())) {
+            assert_eq!(find(gate), Some(gate));
+        }
     }
 
     #[test]
@@ -137,15 +163,18 @@ mod tests {
             match_label_keys_in_pod_topology_spread: false,
             storage_capacity_scoring: false,
             volume_limit_scaling: false,
+            pod_level_resources: false,
+            in_place_pod_level_resources_vertical_scaling: false,
             ..Features::default()
         };
+        let all_alpha = "AllAlpha=true,GenericWorkload=true";
         for (words, expected, idle) in [
             ("", Features::default(), &[][..]),
             ("TaintTolerationComparisonOperators=true", acting(true), &[]),
             ("kube:TaintTolerationComparisonOperators=T", acting(true), &[]),
             ("TaintTolerationComparisonOperators=true,TaintTolerationComparisonOperators=false", acting(false), &[]),
-            ("AllAlpha=true", acting(true), &[]),
-            ("AllAlpha=true,TaintTolerationComparisonOperators=false", acting(false), &[]),
+            (all_alpha, acting(true), &["GenericWorkload"]),
+            (&format!("{all_alpha},TaintTolerationComparisonOperators=false"), acting(false), &["GenericWorkload"]),
             ("AllBeta=false", no_beta, &[]),
             ("AllBeta=false,StorageCapacityScoring=true", Features { storage_capacity_scoring: true, ..no_beta }, &[]),
             ("GenericWorkload=true, SchedulerAsyncPreemption=false", Features::default(), &["GenericWorkload", "SchedulerAsyncPreemption"]),
@@ -163,6 +192,18 @@ mod tests {
             ("TaintTolerationComparisonOperators", "invalid feature gate \"TaintTolerationComparisonOperators\": expected Name=true"),
             ("TaintTolerationComparisonOperators=yes", "invalid feature gate"),
             ("wardle:Feature=true", "unrecognized feature gate: wardle:Feature"),
+            (
+                "CompositePodGroup=true",
+                "CompositePodGroup is enabled, but depends on features that are disabled: [GenericWorkload TopologyAwareWorkloadScheduling]",
+            ),
+            (
+                "AllAlpha=true",
+                "CompositePodGroup is enabled, but depends on features that are disabled: [GenericWorkload]; PodGroupPreemptionPolicy",
+            ),
+            (
+                "PodLevelResources=false",
+                "InPlacePodLevelResourcesVerticalScaling is enabled, but depends on features that are disabled: [PodLevelResources]; PodLevelR",
+            ),
         ] {
             let error = Features::read([word]).unwrap_err();
             assert!(error.starts_with(expected), "{word}: {error}");

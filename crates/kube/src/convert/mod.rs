@@ -13,7 +13,8 @@ mod storage;
 pub use disruption::budget;
 pub use node::node;
 pub use owners::{Owner, replica_set, replication_controller, service, stateful_set};
-pub use pod::pod;
+pub use pod::{hide, pod};
+pub(crate) use requests::of_containers;
 pub use storage::{attachment, claim, class, csi_driver, csi_node, namespace, storage_capacity, volume};
 
 use crate::intern::Interner;

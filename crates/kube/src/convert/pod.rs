@@ -6,6 +6,7 @@ use super::owners::controller;
 use super::{Converted, annotations, labels, migrated, requests};
 use crate::intern::Interner;
 use crate::objects::{ConditionObject, ContainerObject, PodObject, PodStatusObject, VolumeObject};
+use aisched_core::features::Features;
 use aisched_model::Str;
 use aisched_model::pod::{HostPort, KUEUE_WORKLOAD, LegacyDisk, Pod, PodSpec, PodVolume, PreemptionPolicy, RefusedCondition};
 use aisched_model::storage_facts::{ANNOTATION_PREFIX, Fault};
@@ -34,6 +35,16 @@ pub fn pod(object: &PodObject, interner: &mut Interner) -> Converted<Pod> {
         refused: refused.map(|c| Arc::new(RefusedCondition { reason: interner.str(&c.reason), message: interner.str(&c.message) })),
     };
     Converted::new(value, faults)
+}
+
+/// Takes away the fields of features that are off, as an API server without them would.
+pub fn hide(object: &mut PodObject, features: Features) {
+    if !features.pod_level_resources {
+        object.spec.resources = None;
+    }
+    if !features.in_place_pod_level_resources_vertical_scaling {
+        (object.status.resources, object.status.allocated_resources) = (None, None);
+    }
 }
 
 /// Keys that no plugin reads and that differ between pods of one template.

@@ -3,7 +3,7 @@
 
 use super::Amounts;
 use crate::intern::Interner;
-use crate::objects::{ContainerObject, ContainerStatusObject, PodObject, Quantities};
+use crate::objects::{ContainerObject, ContainerStatusObject, PodObject, Quantities, QuantityText};
 use aisched_model::resources::{Bytes, DEFAULT_MEMORY, DEFAULT_MILLI_CPU, MilliCpu, NonZeroRequest, Resources};
 use aisched_model::storage_facts::Fault;
 
@@ -45,6 +45,18 @@ pub(super) fn requests(pod: &PodObject, interner: &mut Interner, faults: &mut Ve
         nonzero(&formula.total(&defaults(&|_| true)))
     });
     Requests { plain, nonzero: filled, containers }
+}
+
+/// What the containers ask for together, of the resources that a pod may name as a whole.
+pub(crate) fn of_containers(pod: &PodObject) -> Quantities {
+    let sum = Formula::read(pod, &mut Vec::new()).aggregate(View::Spec, &Amounts::default());
+    let named = sum.0.into_iter().filter(|(name, _)| is_pod_level(name));
+    named.map(|(name, amount)| (name.to_owned(), QuantityText(format!("{amount}{}", if name == "cpu" { "m" } else { "" })))).collect()
+}
+
+/// Whether a pod may name the resource as a whole.
+fn is_pod_level(name: &str) -> bool {
+    matches!(name, "cpu" | "memory") || name.starts_with("hugepages-")
 }
 
 /// The formula's inputs, read once.
@@ -114,7 +126,7 @@ impl<'a> Formula<'a> {
             spec.init_containers.iter().enumerate().map(|(i, c)| (grant(c, "initContainers", i), is_sidecar(c))).collect();
         let pod_requests = spec.resources.as_ref().and_then(|r| r.requests.as_ref());
         let mut pod_level = optional(pod_requests, "spec.resources.requests", faults).unwrap_or_default();
-        pod_level.0.retain(|(name, _)| matches!(*name, "cpu" | "memory") || name.starts_with("hugepages-"));
+        pod_level.0.retain(|(name, _)| is_pod_level(name));
         let resize_infeasible =
             bound && status.conditions.iter().find(|c| c.kind == "PodResizePending").is_some_and(|c| c.reason == "Infeasible");
         let mut unsaid = Vec::new();
@@ -124,7 +136,7 @@ impl<'a> Formula<'a> {
         if pod_level_set && bound && status.resources.is_some() {
             let mut effective = if resize_infeasible { Amounts::default() } else { pod_level };
             in_force.iter().chain(&allocated).for_each(|a| effective.max(a));
-            effective.0.retain(|(name, _)| matches!(*name, "cpu" | "memory") || name.starts_with("hugepages-"));
+            effective.0.retain(|(name, _)| is_pod_level(name));
             pod_level = effective;
         }
         Self {

@@ -2,6 +2,7 @@
 //! Leaves out the rest of a pod.
 
 use super::*;
+use aisched_core::features::Features;
 use serde_json::{Value, json};
 
 fn of(spec: Value, status: Value) -> (Resources, NonZeroRequest) {
@@ -125,5 +126,18 @@ fn containers_of_a_pod_that_names_requests_as_a_whole_are_told_apart() {
         let pod: PodObject = serde_json::from_value(json!({"spec": spec})).unwrap();
         let found = requests(&pod, &mut Interner::default(), &mut Vec::new()).containers;
         assert_eq!(found.map(|r| (r.cpu.0, r.memory.0)), expected, "{spec}");
+    }
+}
+
+#[test]
+fn what_a_pod_asks_for_as_a_whole_is_hidden_by_gates() {
+    let spec = json!({"nodeName": "n", "containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}], "resources": {"requests": {"cpu": "2"}}});
+    let status = json!({"resources": {"requests": {"cpu": "4"}}, "allocatedResources": {"cpu": "3"}});
+    for (level, resize, cpu) in [(true, true, 4000), (true, false, 2000), (false, false, 1000)] {
+        let features =
+            Features { pod_level_resources: level, in_place_pod_level_resources_vertical_scaling: resize, ..Features::default() };
+        let mut pod: PodObject = serde_json::from_value(json!({"spec": spec, "status": status})).unwrap();
+        crate::convert::hide(&mut pod, features);
+        assert_eq!(requests(&pod, &mut Interner::default(), &mut Vec::new()).plain.cpu.0, cpu, "{features:?}");
     }
 }

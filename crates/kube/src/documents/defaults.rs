@@ -1,12 +1,13 @@
 //! Defaults that an API server fills in when it stores an object, for objects that never met one.
 //! Only those that bear on placement; harmless for objects that have them already.
 
+use crate::convert::of_containers;
 use crate::objects::{ClaimObject, ContainerObject, NodeObject, PodObject};
 use k8s_openapi::api::core::v1::{Affinity, PodAffinityTerm};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelectorRequirement, ObjectMeta};
 use std::collections::BTreeMap;
 
-/// Namespace, UID, requests from limits, host ports of the host network, label keys of affinity terms.
+/// Namespace, UID, requests from limits, host ports of the host network, label keys of affinity terms, requests of the pod as a whole.
 pub(super) fn pod(pod: &mut PodObject) {
     namespaced(&mut pod.metadata);
     if let (Some(affinity), Some(labels)) = (&mut pod.spec.affinity, &pod.metadata.labels) {
@@ -18,6 +19,23 @@ pub(super) fn pod(pod: &mut PodObject) {
         for port in container.ports.iter_mut().filter(|p| host_network && p.host_port == 0) {
             port.host_port = port.container_port;
         }
+    }
+    pod_level_requests(pod);
+}
+
+/// A pod that names anything as a whole asks for CPU and memory what its containers ask for, and else for what it is limited to.
+/// Huge pages are never overcommitted, so that their limit comes first.
+fn pod_level_requests(pod: &mut PodObject) {
+    let of_containers = of_containers(pod);
+    let Some(resources) = &mut pod.spec.resources else { return };
+    let limits = resources.limits.take().unwrap_or_default();
+    let requests = resources.requests.get_or_insert_default();
+    if requests.is_empty() && limits.is_empty() {
+        return;
+    }
+    let (huge, rest): (Vec<_>, Vec<_>) = of_containers.into_iter().partition(|(name, _)| name.starts_with("hugepages-"));
+    for (name, amount) in rest.into_iter().chain(limits).chain(huge) {
+        requests.entry(name).or_insert(amount);
     }
 }
 

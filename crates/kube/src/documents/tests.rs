@@ -125,6 +125,24 @@ fn objects_get_an_api_servers_defaults() {
 }
 
 #[test]
+fn pods_that_name_something_as_a_whole_ask_for_the_rest_by_containers_and_limits() {
+    for (whole, container, expected) in [
+        ("{}", "{limits: {cpu: 2}}", (2000, 0, 0)),
+        ("{requests: {memory: 4}}", "{requests: {cpu: 500m, memory: 1}}", (500, 4, 0)),
+        ("{limits: {cpu: 3}}", "{limits: {memory: 7}}", (3000, 7, 0)),
+        ("{limits: {cpu: 3}}", "{requests: {cpu: 1}}", (1000, 0, 0)),
+        ("{limits: {cpu: 3}}", "{limits: {cpu: 1, hugepages-2Mi: 2Mi}}", (1000, 0, 2 << 20)),
+        ("{limits: {cpu: 3, hugepages-2Mi: 6Mi}}", "{limits: {cpu: 1, hugepages-2Mi: 2Mi}}", (1000, 0, 6 << 20)),
+    ] {
+        let text = format!(
+            "{{kind: Pod, metadata: {{name: p}}, spec: {{resources: {whole}, containers: [{{name: c, resources: {container}}}]}}}}"
+        );
+        let requests = &pod(&text).spec.requests;
+        assert_eq!((requests.cpu.0, requests.memory.0, requests.scalar("hugepages-2Mi")), expected, "{text}");
+    }
+}
+
+#[test]
 fn label_keys_of_affinity_terms_become_part_of_the_selector_once() {
     let values = |terms: &str| {
         let read = pod(&format!(

@@ -26,7 +26,7 @@ enum Strategy {
 
 /// Reads the `pluginConfig` of a profile.
 pub(super) fn read(reader: &mut Reader<'_>, profile: &Place<'_>) -> PluginArgs {
-    let mut args = PluginArgs::default();
+    let mut args = PluginArgs { features: reader.features, ..PluginArgs::default() };
     let mut seen: BTreeMap<&str, String> = BTreeMap::new();
     for place in reader.list(profile, "pluginConfig") {
         reader.map(&place, &["name", "args"]);
@@ -258,6 +258,9 @@ fn volume_binding(reader: &mut Reader<'_>, at: &Place<'_>) -> VolumeBindingArgs 
     let default = VolumeBindingArgs::default();
     let seconds = reader.int(at, "bindTimeoutSeconds", 0..=i64::MAX);
     let given = !reader.list(at, "shape").is_empty();
+    if let Some(place) = at.field("shape").filter(|_| !reader.features.storage_capacity_scoring) {
+        reader.fault(&place, "no such field: unexpected field `shape`, remove it or turn on the feature gate StorageCapacityScoring");
+    }
     VolumeBindingArgs {
         bind_timeout_ms: seconds.map_or(default.bind_timeout_ms, |s| u64::try_from(s).unwrap_or(0).saturating_mul(1000)),
         shape: if given { shape(reader, at) } else { default.shape },

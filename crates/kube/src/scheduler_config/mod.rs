@@ -20,6 +20,7 @@ pub use points::Point;
 pub use profiles::ProfileConfig;
 
 use crate::documents::tree::{self, Tree};
+use aisched_core::features::Features;
 use aisched_core::queue::QueueOptions;
 use aisched_model::Str;
 use reader::{Place, Reader};
@@ -111,11 +112,11 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     nanos.map(Duration::from_nanos).ok_or_else(|| "expected a duration such as 15s, 1m30s or 250ms".into())
 }
 
-/// Reads a configuration; `file` is for messages.
+/// Reads a configuration of a scheduler with these features; `file` is for messages.
 ///
 /// # Errors
 /// Every fault, each with path, line, value and what would be right.
-pub fn load(text: &str, file: &str) -> Result<SchedulerConfig, Vec<Fault>> {
+pub fn load(text: &str, file: &str, features: Features) -> Result<SchedulerConfig, Vec<Fault>> {
     let documents = match tree::read(text) {
         Ok(documents) => documents,
         Err(error) => {
@@ -125,6 +126,7 @@ pub fn load(text: &str, file: &str) -> Result<SchedulerConfig, Vec<Fault>> {
         }
     };
     let mut reader = Reader::new(file, KIND);
+    reader.features = features;
     let config = match documents.as_slice() {
         [document] => Some(document_config(&mut reader, document)),
         [] => {
@@ -145,7 +147,7 @@ pub fn check(text: &str, file: &str) -> Vec<Fault> {
     let kinds =
         tree::read(text).map(|documents| documents.iter().map(|d| d.text("kind").unwrap_or_default().to_owned()).collect::<Vec<_>>());
     match kinds {
-        Ok(kinds) if kinds.iter().any(|kind| kind == KIND) => load(text, file).err().unwrap_or_default(),
+        Ok(kinds) if kinds.iter().any(|kind| kind == KIND) => load(text, file, Features::default()).err().unwrap_or_default(),
         Ok(kinds) if kinds.iter().all(|kind| kind != "AIStorageConfig") => {
             let mut reader = Reader::new(file, "");
             reader.fault_at(

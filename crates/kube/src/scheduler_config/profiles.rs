@@ -96,7 +96,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Place<'_>) -> Vec<ProfileConf
     if places.is_empty() {
         let sets = PluginSets { multi_point: over_defaults(points::defaults(), &PluginSet::default()), ..PluginSets::default() };
         let plugins = expanded(reader, root, &sets);
-        let args = PluginArgs::default();
+        let args = PluginArgs { features: reader.features, ..PluginArgs::default() };
         return vec![ProfileConfig { scheduler_name: DEFAULT_SCHEDULER.into(), percentage_of_nodes_to_score: None, plugins, args }];
     }
     let mut profiles = Vec::new();

@@ -4,6 +4,7 @@
 use super::words;
 use crate::documents::ParseFault;
 use crate::documents::tree::{Node, Tree};
+use aisched_core::features::Features;
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
@@ -35,12 +36,14 @@ impl<'a> Place<'a> {
 pub(super) struct Reader<'a> {
     file: &'a str,
     object: &'a str,
+    /// What is on where the configuration is for: without it some fields are refused.
+    pub(super) features: Features,
     pub(super) faults: Vec<ParseFault>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(file: &'a str, object: &'a str) -> Self {
-        Self { file, object, faults: Vec::new() }
+        Self { file, object, features: Features::default(), faults: Vec::new() }
     }
 
     /// What stands at `at` cannot be used.

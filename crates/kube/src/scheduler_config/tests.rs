@@ -21,7 +21,7 @@ const PROFILES_YAML: &str = include_str!("testdata/profiles.yaml");
 const PROFILES_JSON: &str = include_str!("testdata/profiles.json");
 
 fn good(text: &str) -> SchedulerConfig {
-    load(text, "f").unwrap_or_else(|faults| panic!("{faults:?}"))
+    load(text, "f", Features::default()).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
 fn with_body(body: &str) -> SchedulerConfig {

@@ -9,6 +9,7 @@ use crate::objects::{
     PodObject, ReplicaSetObject, ReplicationControllerObject, ServiceObject, StatefulSetObject, StorageCapacityObject, StorageClassObject,
 };
 use aisched_core::event::{Event, PodRef};
+use aisched_core::features::Features;
 use aisched_model::Str;
 use aisched_model::disruption::DisruptionBudget;
 use aisched_model::labels::Labels;
@@ -42,6 +43,8 @@ pub(super) trait Kind: Send + 'static {
     /// Everything that the engine is told of an object: the same again is no news.
     type News: Clone + PartialEq + Send;
 
+    /// Takes away the fields of features that are off.
+    fn hide(_object: &mut Self::Object, _features: Features) {}
     /// What the engine is to be told of an object, and what of it could not be used.
     fn read(object: &Self::Object, interner: &mut Interner) -> (Self::News, Vec<Fault>);
     /// How it is told.
@@ -52,7 +55,7 @@ pub(super) trait Kind: Send + 'static {
 
 macro_rules! kinds {
     ($($kind:ident: $object:ty => $news:ty, $plural:literal in $group:literal, $(required: $required:literal,)? $(fields: $fields:literal,)?
-        read: $convert:path => $read:expr, set: $set:expr, gone: $gone:expr;)*) => {$(
+        $(hide: $hide:path,)? read: $convert:path => $read:expr, set: $set:expr, gone: $gone:expr;)*) => {$(
         pub(super) struct $kind;
 
         impl Kind for $kind {
@@ -61,6 +64,10 @@ macro_rules! kinds {
             const NAME: ResourceName = ResourceName { plural: $plural, group: $group };
             const REQUIRED: bool = false $(|| $required)?;
             $(const FIELDS: &'static str = $fields;)?
+
+            $(fn hide(object: &mut Self::Object, features: Features) {
+                $hide(object, features);
+            })?
 
             fn read(object: &Self::Object, interner: &mut Interner) -> (Self::News, Vec<Fault>) {
                 $read($convert(object, interner))
@@ -82,7 +89,7 @@ kinds! {
         read: convert::node => with_faults, set: |(node, faults)| Event::NodeSet(node, faults), gone: |id: Id| Event::NodeGone(id.name);
     // A pod that has ended uses nothing: one that ends well is not listed, and is told as gone. Of one that fails, the reason counts.
     Pods: PodObject => Arc<Pod>, "pods" in "", required: true, fields: "status.phase!=Succeeded",
-        read: convert::pod => shared, set: Event::PodSet,
+        hide: convert::hide, read: convert::pod => shared, set: Event::PodSet,
         gone: |id: Id| Event::PodGone(PodRef { uid: id.uid, namespace: id.namespace, name: id.name });
     Claims: ClaimObject => Arc<Claim>, "persistentvolumeclaims" in "",
         read: convert::claim => shared, set: Event::ClaimSet, gone: |id: Id| Event::ClaimGone(id.namespace, id.name);

@@ -13,6 +13,7 @@ pub(crate) use health::ResourceName;
 use crate::foreign;
 use crate::problem::Problem;
 use aisched_core::event::Event;
+use aisched_core::features::Features;
 use futures::{Stream, StreamExt};
 use kinds::Kind;
 use kube::runtime::watcher::{self, Event as WatcherEvent};
@@ -44,11 +45,13 @@ pub struct WatchOptions {
     pub streaming_lists: bool,
     /// Objects per page.
     pub page_size: u32,
+    /// What is on: fields of a feature that is off are not seen.
+    pub features: Features,
 }
 
 impl Default for WatchOptions {
     fn default() -> Self {
-        Self { streaming_lists: true, page_size: 500 }
+        Self { streaming_lists: true, page_size: 500, features: Features::default() }
     }
 }
 
@@ -160,7 +163,10 @@ async fn next<K: Kind, T>(context: &Context, stream: &mut (impl Stream<Item = T>
     stream.next().await
 }
 
-fn take<K: Kind>(context: &Context, tracker: &mut Tracker<K>, event: WatcherEvent<K::Object>) -> Vec<Event> {
+fn take<K: Kind>(context: &Context, tracker: &mut Tracker<K>, mut event: WatcherEvent<K::Object>) -> Vec<Event> {
+    if let WatcherEvent::InitApply(object) | WatcherEvent::Apply(object) = &mut event {
+        K::hide(object, context.options.features);
+    }
     match event {
         WatcherEvent::Init => Vec::new(),
         WatcherEvent::InitApply(object) => tracker.set(&object),

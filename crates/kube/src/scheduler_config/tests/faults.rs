@@ -4,7 +4,7 @@
 use super::*;
 
 fn faults(text: &str) -> Vec<String> {
-    load(text, "f").err().unwrap_or_default().iter().map(ToString::to_string).collect()
+    load(text, "f", Features::default()).err().unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -45,6 +45,27 @@ fn text_that_is_no_configuration_is_refused() {
         ),
     ] {
         assert!(faults(text).first().is_some_and(|fault| fault.starts_with(expected)), "{text:?}: {:?}", faults(text));
+    }
+}
+
+#[test]
+fn shape_of_volume_scores_is_refused_where_they_are_off() {
+    let features = Features { storage_capacity_scoring: false, ..Features::default() };
+    for (args, expected) in [
+        ("{bindTimeoutSeconds: 5}", None),
+        ("{shape: null}", None),
+        ("{shape: [{utilization: 0, score: 1}]}", Some("\"a list\"")),
+        ("{shape: []}", Some("\"a list\"")),
+    ] {
+        let text = format!("{HEAD}profiles: [{{pluginConfig: [{{name: VolumeBinding, args: {args}}}]}}]");
+        let found = load(&text, "f", features).err().map(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let expected = expected.map(|value| {
+            vec![format!(
+                "f:3: KubeSchedulerConfiguration: profiles[0].pluginConfig[0].args.shape: {value}: expected no such field: \
+                 unexpected field `shape`, remove it or turn on the feature gate StorageCapacityScoring"
+            )]
+        });
+        assert_eq!(found, expected, "{args}");
     }
 }
 
