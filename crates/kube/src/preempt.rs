@@ -4,6 +4,7 @@
 use crate::call::{Built, call};
 use crate::events::{Object, Record, Recorder};
 use crate::problem::Problem;
+use crate::volume_bind::VolumeBinder;
 use crate::watch::{Health, ResourceName};
 use aisched_core::event::{Event, PodRef};
 use aisched_model::Str;
@@ -48,14 +49,15 @@ pub struct Preemptor {
     client: Client,
     health: Health,
     recorder: Recorder,
+    volumes: VolumeBinder,
     limit: Arc<Semaphore>,
 }
 
 impl Preemptor {
-    /// A preemptor that tells of each victim through `recorder`.
+    /// A preemptor that tells of each victim through `recorder`, and deletes none whose volumes `volumes` is still binding.
     #[must_use]
-    pub fn new(client: Client, health: Health, recorder: Recorder) -> Self {
-        Self { client, health, recorder, limit: Arc::new(Semaphore::new(CONCURRENCY)) }
+    pub fn new(client: Client, health: Health, recorder: Recorder, volumes: VolumeBinder) -> Self {
+        Self { client, health, recorder, volumes, limit: Arc::new(Semaphore::new(CONCURRENCY)) }
     }
 
     /// Deletes the victims in a task of its own; those that could not be deleted go to `events`.
@@ -78,6 +80,11 @@ impl Preemptor {
     async fn evict(&self, preemption: &Preemption, victim: &PodRef) -> bool {
         let _permit = self.limit.acquire().await;
         let name = format!("{}/{}", victim.namespace, victim.name);
+        if self.volumes.call_off(&victim.uid) {
+            info!(victim = name, node = &*preemption.node, preemptor = &*preemption.pod.uid, "preempted before it was bound");
+            self.recorder.put(record(preemption, victim, " (in scheduler memory)."));
+            return true;
+        }
         // Without the condition a controller would not know that this was no fault of the pod's, so it comes first, as kube-scheduler's.
         let marked = self.insist("patch", "pods/status", || mark(victim, &preemption.reporter)).await;
         let deleted = match marked {
@@ -87,7 +94,7 @@ impl Preemptor {
         match deleted {
             Step::Done => {
                 info!(victim = name, node = &*preemption.node, preemptor = &*preemption.pod.uid, "preempted");
-                self.recorder.put(record(preemption, victim));
+                self.recorder.put(record(preemption, victim, ""));
                 true
             }
             Step::Gone => true,
@@ -162,14 +169,14 @@ fn delete(victim: &PodRef) -> Built {
     kube::core::Request::new(Pod::url_path(&(), Some(&victim.namespace))).delete(&victim.name, &params)
 }
 
-fn record(preemption: &Preemption, victim: &PodRef) -> Record {
+fn record(preemption: &Preemption, victim: &PodRef, how: &str) -> Record {
     Record {
         object: object(victim),
         related: Some(object(&preemption.pod)),
         warning: false,
         reason: "Preempted".into(),
         action: "Preempting".into(),
-        note: format!("Preempted by pod {} on node {}", preemption.pod.uid, preemption.node),
+        note: format!("Preempted by pod {} on node {}{how}", preemption.pod.uid, preemption.node),
         reporter: preemption.reporter.clone(),
     }
 }
@@ -181,9 +188,13 @@ fn object(pod: &PodRef) -> Object {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bind::{BindOptions, Binder};
     use crate::events::RecorderOptions;
     use crate::testing::{Answer, Mock};
     use crate::under_way::UnderWay;
+    use crate::volume_bind::VolumeBindOptions;
+    use aisched_core::event::BindOutcome;
+    use aisched_model::volume::{Claim, VolumePlan};
     use tokio::sync::mpsc::unbounded_channel;
 
     fn pod(name: &str) -> PodRef {
@@ -195,9 +206,13 @@ mod tests {
     }
 
     fn preemptor(mock: &Mock) -> Preemptor {
+        preemptor_beside(mock, VolumeBinder::new(mock.client(), VolumeBindOptions::default()))
+    }
+
+    fn preemptor_beside(mock: &Mock, volumes: VolumeBinder) -> Preemptor {
         let (client, health) = (mock.client(), Health::default());
         let recorder = Recorder::start(&client, &health, &UnderWay::default(), &RecorderOptions::default());
-        Preemptor::new(client, health, recorder)
+        Preemptor::new(client, health, recorder, volumes)
     }
 
     #[tokio::test]
@@ -221,6 +236,27 @@ mod tests {
         assert_eq!((&event["reason"], &event["action"], &event["type"]), (&json!("Preempted"), &json!("Preempting"), &json!("Normal")));
         assert_eq!(event["note"], "Preempted by pod uid-p on node n");
         assert_eq!((&event["regarding"]["name"], &event["related"]["name"]), (&json!("v"), &json!("p")));
+    }
+
+    #[tokio::test]
+    async fn victim_whose_volumes_are_being_bound_is_not_deleted_and_not_bound() {
+        let unbound = json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"namespace": "ns", "name": "data", "uid": "u", "annotations": {"volume.kubernetes.io/selected-node": "n"}}, "spec": {},
+        });
+        let mock = Mock::start(move |seen| Answer::Json(200, if seen.method == "GET" { unbound.clone() } else { json!({}) })).await;
+        let volumes = VolumeBinder::new(mock.client(), VolumeBindOptions::default());
+        let claim = Arc::new(Claim { namespace: "ns".into(), name: "data".into(), uid: "u".into(), ..Claim::default() });
+        let plan = Arc::new(VolumePlan { provision: vec![claim], timeout_ms: 600_000, ..VolumePlan::default() });
+        let (sender, mut events) = unbounded_channel();
+        volumes.spawn(pod("v"), "n".into(), plan, Binder::new(mock.client(), BindOptions::default()), sender);
+        mock.seen_at_least(2).await;
+        assert_eq!(preemptor_beside(&mock, volumes).preempt(&preemption(&["v"])).await, []);
+        assert!(matches!(events.recv().await, Some(Event::BindEnded { outcome: BindOutcome::Preempted, .. })));
+        let seen = mock.seen_at_least(3).await;
+        let written: Vec<_> = seen.iter().filter(|s| s.method != "GET").collect();
+        assert_eq!(written.len(), 1, "the event alone");
+        assert_eq!(written[0].body["note"], "Preempted by pod uid-p on node n (in scheduler memory).");
     }
 
     #[tokio::test]

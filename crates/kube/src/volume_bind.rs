@@ -73,6 +73,8 @@ enum Failure {
     Failed(String),
     /// The pod is gone.
     PodGone,
+    /// Another pod takes its room.
+    Preempted,
 }
 
 /// A call that failed: for good, or so that it is worth another try.
@@ -105,6 +107,7 @@ impl VolumeBinder {
                     warn!(pod = %format_args!("{}/{}", pod.namespace, pod.name), node = &*node, why, "volumes are not bound");
                     BindOutcome::NoVolumes(why)
                 }
+                Err(Failure::Preempted) => BindOutcome::Preempted,
                 Err(Failure::PodGone) => BindOutcome::Gone("the pod no longer exists".into()),
             };
             // The receiver is gone only when the scheduler stops.
@@ -122,7 +125,14 @@ impl VolumeBinder {
             self.insist(|| self.ask_for_volume(claim, node)).await.map_err(Failure::Failed)?;
         }
         debug!(pod = %format_args!("{}/{}", pod.namespace, pod.name), node = &**node, "waiting for volumes");
-        self.wait(&mut waiter, node, plan, deadline).await
+        self.wait(&mut waiter, node, plan, deadline).await?;
+        waiter.done()
+    }
+
+    /// Calls the binding of a pod off that has not got beyond its volumes; whether it was, and the pod will not be bound.
+    #[must_use]
+    pub fn call_off(&self, uid: &Str) -> bool {
+        self.waiters.call_off(uid)
     }
 
     /// Repeats a write that met another one, or a server in trouble.

@@ -98,6 +98,7 @@ impl Edges {
             lease: setup.election.as_ref().map(ToString::to_string).zip(standing),
         };
         let https = Https::serve(args, query_sender, metrics.clone(), &clients, counted).await?;
+        let volumes = VolumeBinder::new(clients.calls.clone(), VolumeBindOptions::default());
         let edges = Self {
             events,
             queries,
@@ -106,8 +107,8 @@ impl Edges {
             answers,
             extenders,
             binder,
-            preemptor: Preemptor::new(clients.calls.clone(), health.clone(), recorder.clone()),
-            volumes: VolumeBinder::new(clients.calls.clone(), VolumeBindOptions::default()),
+            preemptor: Preemptor::new(clients.calls.clone(), health.clone(), recorder.clone(), volumes.clone()),
+            volumes,
             status,
             recorder,
             policies,

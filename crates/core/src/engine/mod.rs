@@ -48,6 +48,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use consult::Consult;
 
+/// Begins the message of a bind that failed for its volumes.
+const PRE_BIND: &str = "running PreBind plugin \"VolumeBinding\": ";
+
 /// What does not change while the engine runs.
 #[derive(Clone, Copy, Debug)]
 pub struct EngineOptions {
@@ -327,7 +330,11 @@ impl Engine {
                 for class in binding.classes_provisioned() {
                     self.provisioning.failed(self.cache.objects(), now, &binding.node, class);
                 }
-                self.bind_failed(now, binding, "running PreBind plugin \"VolumeBinding\": ", &error);
+                self.bind_failed(now, binding, PRE_BIND, &error);
+            }
+            BindOutcome::Preempted => {
+                self.cache.objects().nominated.pardon(&pod.uid); // it need not go, it was never there
+                self.bind_failed(now, binding, PRE_BIND, "preempted by DefaultPreemption");
             }
         }
     }

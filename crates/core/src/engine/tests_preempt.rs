@@ -99,6 +99,24 @@ fn room_is_kept_from_pods_of_no_higher_priority() {
     assert_eq!(world.see(gone("v"))[0], "bind higher n");
 }
 
+/// Its volumes were being bound, so nobody had to delete it: it was never there.
+#[test]
+fn pod_preempted_on_its_way_waits_again_and_its_room_is_the_preemptors() {
+    let mut world = world([node("n")]);
+    assert_eq!(world.pod(wants("v", "8", 1)), ["bind v n"]);
+    assert_eq!(world.pod(wants("p", "8", 10)).last().unwrap(), "preempt v for p on n");
+    world.now = 2000;
+    world.see(ended("p", &[]));
+    let told = "event FailedScheduling: running PreBind plugin \"VolumeBinding\": preempted by DefaultPreemption";
+    let done = world.bind_ends("v", "n", BindOutcome::Preempted);
+    assert_eq!((&done[..2], done.last().unwrap().as_str()), (&["condition v SchedulerError true".into(), told.into()][..], "bind p n"));
+    world.bind_ends("p", "n", BindOutcome::Bound);
+    world.pod(on(wants("p", "8", 10), "n"));
+    world.now = 60_000;
+    assert_eq!(world.see(gone("p")), ["bind v n"], "it was not lost");
+    assert_eq!(world.pod(wants("q", "8", 10)).last().unwrap(), "preempt v for q on n", "nor is it taken for a victim any more");
+}
+
 #[test]
 fn victims_that_could_not_be_deleted_are_asked_again() {
     let mut world = preempting();

@@ -22,6 +22,7 @@ enum Topic {
 struct News {
     pod_gone: bool,
     node_gone: bool,
+    preempted: bool,
 }
 
 type Board = Arc<Mutex<BTreeMap<(Topic, u64), Arc<watch::Sender<News>>>>>;
@@ -64,12 +65,23 @@ impl Waiters {
         self.board.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
+    /// Has a pod's binding given up, if it has not got beyond its volumes: then it will not be bound.
+    pub(super) fn call_off(&self, uid: &Str) -> bool {
+        let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = false;
+        for (_, sender) in board.range((Topic::Pod(uid.clone()), 0)..=(Topic::Pod(uid.clone()), u64::MAX)) {
+            sender.send_modify(|known| known.preempted = true);
+            found = true;
+        }
+        found
+    }
+
     pub(super) fn saw(&self, event: &Event) {
         let (topic, news) = match event {
             Event::ClaimSet(claim) => (Topic::Claim(claim.namespace.clone(), claim.name.clone()), News::default()),
             Event::ClaimGone(namespace, name) => (Topic::Claim(namespace.clone(), name.clone()), News::default()),
-            Event::NodeGone(name) => (Topic::Node(name.clone()), News { node_gone: true, pod_gone: false }),
-            Event::PodGone(pod) => (Topic::Pod(pod.uid.clone()), News { pod_gone: true, node_gone: false }),
+            Event::NodeGone(name) => (Topic::Node(name.clone()), News { node_gone: true, ..News::default() }),
+            Event::PodGone(pod) => (Topic::Pod(pod.uid.clone()), News { pod_gone: true, ..News::default() }),
             _ => return,
         };
         let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,10 +101,26 @@ impl Waiter {
         if news.pod_gone {
             return Err(Failure::PodGone);
         }
+        if news.preempted {
+            return Err(Failure::Preempted);
+        }
         if news.node_gone {
             return Err(Failure::Failed(format!("binding volumes: failed to get node {node:?}: node {node:?} not found")));
         }
         Ok(())
+    }
+
+    /// Leaves the board: from here on nobody can call the binding off. Whoever did so before is heeded.
+    pub(super) fn done(mut self) -> Result<(), Failure> {
+        self.leave();
+        if self.news.borrow().preempted { Err(Failure::Preempted) } else { Ok(()) }
+    }
+
+    fn leave(&mut self) {
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in self.keys.drain(..) {
+            board.remove(&key);
+        }
     }
 
     /// Waits for a change since the last look.
@@ -104,9 +132,6 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in &self.keys {
-            board.remove(key);
-        }
+        self.leave();
     }
 }

@@ -221,10 +221,28 @@ impl World<'_> {
                 continue;
             }
             self.tally.n_preempted += usize::from(self.server.pod(&victim.uid).is_some());
+            if let Some(node) = self.call_off(&victim.uid) {
+                self.plan_within(500, Job::Answer(Event::BindEnded { pod: victim, node, outcome: BindOutcome::Preempted }));
+                continue;
+            }
             self.server.change_pod(&victim.uid, |pod| (pod.deleting, pod.preempted) = (true, true));
             self.plan_within(30_000, Job::End(victim.uid));
         }
         self.plan_within(500, Job::Answer(Event::PreemptEnded { pod, failed }));
+    }
+
+    /// Ends the wait for a pod's volumes; the node it was to be bound to, if there was such a wait.
+    fn call_off(&mut self, uid: &str) -> Option<Str> {
+        let awaited = |job: &Job| matches!(job, Job::Arrive(Call::Await(pod, ..)) if *pod.uid == *uid);
+        let at = self
+            .agenda
+            .iter()
+            .find(|(_, (incarnation, job))| *incarnation == self.client.incarnation && awaited(job))
+            .map(|(at, _)| *at)?;
+        match self.agenda.remove(&at) {
+            Some((_, Job::Arrive(Call::Await(_, node, ..)))) => Some(node),
+            _ => None,
+        }
     }
 
     /// The policy service answers, sooner or later, if it answers at all.

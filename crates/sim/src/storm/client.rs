@@ -117,6 +117,10 @@ impl Notebook {
         let told = match outcome {
             BindOutcome::Bound => Told::Bound,
             BindOutcome::Gone(_) => Told::Gone,
+            BindOutcome::Preempted => {
+                self.victims.remove(uid);
+                return drop(self.promised.remove(uid));
+            }
             BindOutcome::Failed(_) | BindOutcome::NoVolumes(_) => return drop(self.promised.remove(uid)),
         };
         let seen = self.pods.get(uid).is_none_or(|pod| pod.node.is_some());
