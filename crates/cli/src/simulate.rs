@@ -1,6 +1,8 @@
 //! `simulate`: places the pods of manifests on a virtual cluster with the production engine, and prints where each went and why.
 //! Leaves out reading objects (`aisched-kube`) and the virtual cluster (`aisched-sim`).
 
+mod jobs;
+
 use crate::explain::view::DecisionView;
 use crate::explain::{pod, pods};
 use crate::tables::{Output, Style, note, print, yaml};
@@ -30,7 +32,8 @@ const SAY_SO: Duration = Duration::from_secs(2);
         ai-storage-scheduler simulate nodes.yaml pods.yaml                 where each pod goes\n  \
         ai-storage-scheduler simulate cluster.yaml --explain               and why, score by score\n  \
         ai-storage-scheduler simulate cluster.yaml --output json | jq .node\n  \
-        kubectl get nodes,pods -A -o yaml | ai-storage-scheduler simulate - new-pod.yaml    on the cluster that you have\n\n\
+        kubectl get nodes,pods -A -o yaml | ai-storage-scheduler simulate - new-pod.yaml    on the cluster that you have\n  \
+        ai-storage-scheduler simulate cluster.yaml --jobs jobs.yaml        what data-aware placement is worth for these jobs\n\n\
         Exit code: 0 when everything was decided, even when pods wait; 1 when a file cannot be used; 2 for wrong usage."
 )]
 pub(crate) struct SimulateArgs {
@@ -49,6 +52,10 @@ pub(crate) struct SimulateArgs {
     /// Place the pods of every scheduler
     #[arg(long)]
     all_pods: bool,
+    /// Lets the jobs of this file arrive, read their data and end, in virtual time: what data-aware placement is worth for them. The file
+    /// names pods of the manifests as what jobs are made of; examples/simulate/jobs/ explains it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["explain", "scheduler_name", "all_pods"])]
+    jobs: Option<PathBuf>,
     /// Decides between nodes of equal total; another seed, another choice
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
     seed: u64,
@@ -60,17 +67,18 @@ struct Console<'a> {
     out: &'a mut dyn FnMut(&str) -> Result<bool>,
     /// Faults and notes, a line each.
     note: &'a mut dyn FnMut(&str),
-    /// Told of every decision, by its number.
+    /// Told of every decision, or job that ended, by its number.
     tick: &'a mut dyn FnMut(usize),
 }
 
 /// Simulates and prints.
 pub(crate) fn run(args: &SimulateArgs) -> Result<ExitCode> {
     let mut said = Instant::now();
-    let mut tick = |n_decisions: usize| {
+    let what = if args.jobs.is_some() { "jobs ended" } else { "decisions" };
+    let mut tick = |n: usize| {
         if said.elapsed() >= SAY_SO {
             said = Instant::now();
-            note(format_args!("… {n_decisions} decisions"));
+            note(format_args!("… {n} {what}"));
         }
     };
     simulate(args, Style::of_stdout(), Console { out: &mut print, note: &mut |line| note(line), tick: &mut tick })
@@ -78,6 +86,9 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<ExitCode> {
 
 fn simulate(args: &SimulateArgs, style: Style, console: Console<'_>) -> Result<ExitCode> {
     let Some(scenario) = load(&args.files, console.note) else { return Ok(ExitCode::FAILURE) };
+    if let Some(path) = &args.jobs {
+        return jobs::compare(args, path, scenario, style, console);
+    }
     let mut simulation = Simulation::new(scenario, &args.options());
     let mut latest = Latest::default();
     let mut take = |decision: &Decision| match args.output {
@@ -110,7 +121,13 @@ impl SimulateArgs {
     fn options(&self) -> Options {
         // A table without explanations needs the chosen node and the runner-up only.
         let report_nodes = if self.output == Output::Table && !self.explain { 2 } else { usize::MAX };
-        Options { scheduler_name: self.scheduler_name.as_str().into(), all_pods: self.all_pods, seed: self.seed, report_nodes }
+        Options {
+            scheduler_name: self.scheduler_name.as_str().into(),
+            all_pods: self.all_pods,
+            seed: self.seed,
+            report_nodes,
+            ..Options::default()
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 extern crate alloc;
 
 pub mod checker;
+pub mod jobs;
 mod scenario;
 mod simulation;
 mod storage;
@@ -14,4 +15,4 @@ pub mod storm;
 mod tests;
 
 pub use scenario::Scenario;
-pub use simulation::{Left, Options, Rest, Simulation};
+pub use simulation::{Left, Options, Plugins, Rest, Simulation};

@@ -13,7 +13,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// The objects of a virtual cluster and its configuration.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Scenario {
     /// The configuration in force. There is no policy service on a virtual cluster: its endpoint is not used.
     pub config: Config,
@@ -54,6 +54,18 @@ impl Scenario {
     /// The pods, in order.
     pub fn pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
         self.objects.iter().filter_map(|o| if let Event::PodSet(pod) = o { Some(pod) } else { None })
+    }
+
+    /// Takes a pod out.
+    pub fn take_pod(&mut self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
+        let at = self.positions.remove(&("Pod", namespace.into(), name.into()))?;
+        for position in self.positions.values_mut().filter(|position| **position > at) {
+            *position -= 1;
+        }
+        match self.objects.remove(at) {
+            Event::PodSet(pod) => Some(pod),
+            _ => None,
+        }
     }
 
     /// What was noticed, and the objects in the order in which they are told: pods last, those without a node at the very end.

@@ -5,8 +5,9 @@ use crate::{Scenario, storage};
 use aisched_core::decision::Decision;
 use aisched_core::engine::{Engine, EngineOptions};
 use aisched_core::event::{Action, ApiEvent, BindOutcome, Event, Millis, PodRef, PolicyAnswer, Regarding};
-use aisched_core::profile::Profile;
+use aisched_core::profile::{DEFAULT_PLUGINS, Profile, Weight};
 use aisched_model::Str;
+use aisched_model::node::Node;
 use aisched_model::pod::{Pod, RefusedCondition};
 use aisched_model::policy::PolicySource;
 use aisched_model::snapshot::Snapshot;
@@ -27,11 +28,38 @@ pub struct Options {
     pub seed: u64,
     /// Nodes that each decision reports on; `usize::MAX` for all.
     pub report_nodes: usize,
+    /// What places the pods.
+    pub plugins: Plugins,
+}
+
+/// The plugins of the profiles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Plugins {
+    /// kube-scheduler's default plugins and the AI storage plugins.
+    #[default]
+    AiStorage,
+    /// kube-scheduler's default plugins alone.
+    Default,
+}
+
+impl Plugins {
+    fn profile(self, scheduler_name: Str) -> Profile {
+        match self {
+            Self::AiStorage => Profile::ai_storage(scheduler_name),
+            Self::Default => Profile::of(scheduler_name, DEFAULT_PLUGINS.iter().map(|(name, weight)| (*name, Weight::Fixed(*weight)))),
+        }
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { scheduler_name: "ai-storage-scheduler".into(), all_pods: false, seed: 0, report_nodes: usize::MAX }
+        Self {
+            scheduler_name: "ai-storage-scheduler".into(),
+            all_pods: false,
+            seed: 0,
+            report_nodes: usize::MAX,
+            plugins: Plugins::default(),
+        }
     }
 }
 
@@ -83,7 +111,7 @@ impl Simulation {
         if options.all_pods {
             scheduler_names.extend(scenario.pods().map(|pod| pod.spec.scheduler_name.clone()));
         }
-        let profiles = scheduler_names.iter().map(|name| Profile::ai_storage(name.clone())).collect();
+        let profiles = scheduler_names.iter().map(|name| options.plugins.profile(name.clone())).collect();
         let engine = EngineOptions { seed: options.seed, report_nodes: options.report_nodes, records: 0, ..EngineOptions::default() };
         let order = scenario.pods().map(|pod| pod.uid.clone()).collect();
         let pods = scenario.pods().map(|pod| (pod.uid.clone(), pod.clone())).collect();
@@ -117,6 +145,11 @@ impl Simulation {
 
     /// Lets the cluster go on until the next decision; `None` when nothing more can happen.
     pub fn next_decision(&mut self) -> Option<Arc<Decision>> {
+        self.decision_until(Millis::MAX)
+    }
+
+    /// The same, but time goes no further than `limit`.
+    pub(crate) fn decision_until(&mut self, limit: Millis) -> Option<Arc<Decision>> {
         while self.decisions.is_empty() {
             match self.engine.next_poll(self.now) {
                 Some(at) if at <= self.now => {
@@ -124,11 +157,45 @@ impl Simulation {
                         self.carry_out(action);
                     }
                 }
-                Some(at) if self.anyone_stirs() => self.now = at,
+                Some(at) if at <= limit && self.anyone_stirs() => self.now = at,
                 Some(_) | None => return None,
             }
         }
         self.decisions.pop_front()
+    }
+
+    /// The virtual time.
+    pub(crate) fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// Lets time pass in which nothing is decided.
+    pub(crate) fn wait_until(&mut self, at: Millis) {
+        self.now = self.now.max(at);
+    }
+
+    /// Somebody applies a node.
+    pub(crate) fn apply_node(&mut self, node: Arc<Node>) {
+        self.happens(Event::NodeSet(node, Vec::new()));
+    }
+
+    /// Whether a pod is there.
+    pub(crate) fn has_pod(&self, uid: &Str) -> bool {
+        self.pods.contains_key(uid)
+    }
+
+    /// Somebody creates a pod.
+    pub(crate) fn create_pod(&mut self, pod: Arc<Pod>) {
+        self.order.push(pod.uid.clone());
+        self.pods.insert(pod.uid.clone(), pod.clone());
+        self.happens(Event::PodSet(pod));
+    }
+
+    /// A pod has done its work, and is deleted.
+    pub(crate) fn delete_pod(&mut self, uid: &Str) {
+        if let Some(pod) = self.pods.remove(uid) {
+            self.happens(Event::PodGone(PodRef::from(&*pod)));
+        }
     }
 
     /// The pods as the virtual API server holds them.

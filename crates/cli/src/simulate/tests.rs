@@ -17,7 +17,7 @@ struct Cli {
 }
 
 /// What a command line gives: standard output, what is noted beside it, whether it succeeded.
-fn run(words: &[&str]) -> (String, String, bool) {
+pub(super) fn run(words: &[&str]) -> (String, String, bool) {
     let cli = Cli::try_parse_from(["simulate"].iter().chain(words)).unwrap_or_else(|e| panic!("{e}"));
     let (mut text, mut notes) = (String::new(), String::new());
     let mut out = |part: &str| {
@@ -30,7 +30,7 @@ fn run(words: &[&str]) -> (String, String, bool) {
 }
 
 /// Runs on files made of these texts, whose names begin with `0.yaml`.
-fn run_on(texts: &[&str], words: &[&str]) -> (String, String, bool) {
+pub(super) fn run_on(texts: &[&str], words: &[&str]) -> (String, String, bool) {
     let dir = tempfile::tempdir().unwrap();
     let paths = texts.iter().enumerate().map(|(i, text)| {
         let path = dir.path().join(format!("{i}.yaml"));
@@ -42,14 +42,19 @@ fn run_on(texts: &[&str], words: &[&str]) -> (String, String, bool) {
     (text, notes.replace(&format!("{}/", dir.path().display()), ""), done)
 }
 
-fn examples() -> PathBuf {
+pub(super) fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/simulate")
 }
 
 /// Compares with the golden file beside the example.
 fn is_golden(name: &str) {
     let file = examples().join(format!("{name}.yaml"));
-    let (text, notes, done) = run(&[&file.display().to_string(), "--explain"]);
+    is_golden_of(name, &[&file.display().to_string(), "--explain"]);
+}
+
+/// Compares what a command line gives with the golden file of this name.
+pub(super) fn is_golden_of(name: &str, words: &[&str]) {
+    let (text, notes, done) = run(words);
     assert!(done, "{notes}");
     let golden = examples().join(format!("{name}.expected.txt"));
     let found = format!("{text}{notes}");
