@@ -20,18 +20,18 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
 	"ai-storage.keti/e2e/controlplane/internal/kubelets"
-	"ai-storage.keti/e2e/controlplane/internal/oracle"
 )
 
 const usage = `controlplane runs a real Kubernetes control plane on loopback.
 
 usage:
-  controlplane up DIR [-port N] [-scheduler] [-kubelets] [-controllers LIST]
+  controlplane up DIR [-port N] [-scheduler] [-kubelets] [-controllers LIST] [-feature-gates LIST]
       starts everything and serves until SIGTERM; writes DIR/kubeconfig (administrator),
-      DIR/ready (the server's address, once it can be used) and DIR/COMPONENT.log
+      DIR/ready (the server's address, once it can be used) and DIR/COMPONENT.log; the
+      feature gates are the API server's
   controlplane kubelets [-kubeconfig FILE] [-selector LABELS]
       plays the kubelets of the nodes labelled ` + kubelets.DefaultSelector + `
-  controlplane oracle
+  controlplane oracle [-feature-gates LIST]
       reads scenarios, one JSON object a line (conformance/README.md), and writes what
       kube-scheduler's own plugins make of each
   controlplane kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|kubectl ARGS...
@@ -63,7 +63,7 @@ func main() {
 	case "kubelets":
 		exit(playKubelets(os.Args[1:]))
 	case "oracle":
-		exit(oracle.Run(os.Stdin, os.Stdout))
+		exit(playOracle(os.Args[1:]))
 	case "-h", "--help", "help":
 		fmt.Print(usage)
 	default:

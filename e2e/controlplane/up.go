@@ -26,6 +26,7 @@ type options struct {
 	scheduler   bool
 	kubelets    bool
 	controllers string
+	gates       string
 }
 
 func parse(args []string) (options, error) {
@@ -36,6 +37,7 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.scheduler, "scheduler", false, "")
 	flags.BoolVar(&o.kubelets, "kubelets", false, "")
 	flags.StringVar(&o.controllers, "controllers", defaultControllers, "")
+	flags.StringVar(&o.gates, "feature-gates", "", "")
 	// DIR may stand before or after the flags.
 	for rest := args; len(rest) > 0; {
 		if err := flags.Parse(rest); err != nil {
@@ -97,7 +99,7 @@ func up(args []string) error {
 	// Children get SIGTERM when ctx ends, and etcd must outlive them.
 	defer family.wait()
 	defer stop()
-	if err := family.start(ctx, "kube-apiserver", apiServerFlags(access, etcd.Clients[0].Addr().String(), o.port)...); err != nil {
+	if err := family.start(ctx, "kube-apiserver", apiServerFlags(access, etcd.Clients[0].Addr().String(), o)...); err != nil {
 		return err
 	}
 	if err := access.waitFor(ctx, "/readyz", family.failed); err != nil {
@@ -123,10 +125,10 @@ func up(args []string) error {
 	}
 }
 
-func apiServerFlags(access *access, etcd string, port int) []string {
+func apiServerFlags(access *access, etcd string, o options) []string {
 	return []string{
 		"--etcd-servers=http://" + etcd,
-		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port),
+		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", o.port),
 		"--tls-cert-file=" + access.servingCert, "--tls-private-key-file=" + access.servingKey,
 		"--token-auth-file=" + access.tokens, "--authorization-mode=RBAC",
 		"--service-account-issuer=https://kubernetes.default.svc",
@@ -134,7 +136,7 @@ func apiServerFlags(access *access, etcd string, port int) []string {
 		"--service-cluster-ip-range=10.0.0.0/24",
 		// Nodes are created Ready by tests; the taint that a kubelet would lift must not appear.
 		"--disable-admission-plugins=TaintNodesByCondition",
-		"--kubelet-preferred-address-types=InternalIP",
+		"--kubelet-preferred-address-types=InternalIP", "--feature-gates=" + o.gates,
 		// Benchmarks measure schedulers, not the API server's queues.
 		"--enable-priority-and-fairness=false", "--max-requests-inflight=0", "--max-mutating-requests-inflight=0",
 	}

@@ -58,7 +58,8 @@ impl Cluster {
         let dir = run_dir();
         let log = dir.join("controlplane.log");
         let mut command = mortal("TERM", &program);
-        command.arg("up").arg(dir.join("cluster")).arg("-kubelets");
+        // The reach of a volume may change, as it does where a driver follows its volumes.
+        command.arg("up").arg(dir.join("cluster")).args(["-kubelets", "-feature-gates", "MutablePVNodeAffinity=true"]);
         log_to(&mut command, &log);
         let mut child = start(command);
         let ready = dir.join("cluster/ready");

@@ -122,6 +122,8 @@ pub enum BindOutcome {
     Failed(String),
     /// The pod is not bound because its volumes could not be; what went wrong with them.
     NoVolumes(String),
+    /// The same, because the driver would not make the volume of this claim of the pod on the node and gave the node back.
+    NotProvisioned(Str, String),
     /// The pod is not bound because another pod took its room while its volumes were being bound.
     Preempted,
     /// The pod no longer exists, or is bound to another node already, or is another process's to place.

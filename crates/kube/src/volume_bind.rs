@@ -71,10 +71,21 @@ pub struct VolumeBinder {
 enum Failure {
     /// They will not be, as things are.
     Failed(String),
+    /// The driver gave the node back that this claim named.
+    NotProvisioned(Str),
     /// The pod is gone.
     PodGone,
     /// Another pod takes its room.
     Preempted,
+}
+
+/// How far the claims of a plan are.
+enum Progress {
+    Bound,
+    /// This claim is not bound yet.
+    Waits(Str),
+    /// This claim names no node any more: its driver could not make the volume there.
+    GivenBack(Str),
 }
 
 /// A call that failed: for good, or so that it is worth another try.
@@ -106,6 +117,11 @@ impl VolumeBinder {
                 Err(Failure::Failed(why)) => {
                     warn!(pod = %format_args!("{}/{}", pod.namespace, pod.name), node = &*node, why, "volumes are not bound");
                     BindOutcome::NoVolumes(why)
+                }
+                Err(Failure::NotProvisioned(claim)) => {
+                    warn!(pod = %format_args!("{}/{}", pod.namespace, pod.name), node = &*node, claim = &*claim, "volume was not made");
+                    let why = format!("binding volumes: provisioning failed for PVC {claim:?}");
+                    BindOutcome::NotProvisioned(claim, why)
                 }
                 Err(Failure::Preempted) => BindOutcome::Preempted,
                 Err(Failure::PodGone) => BindOutcome::Gone("the pod no longer exists".into()),
@@ -205,9 +221,10 @@ impl VolumeBinder {
         let mut pause = self.options.first_pause;
         loop {
             waiter.look(node)?;
-            let unbound = match self.unbound(node, plan).await {
-                Ok(None) => return Ok(()),
-                Ok(Some(claim)) => format!("claim {claim} is not bound"),
+            let unbound = match self.progress(node, plan).await {
+                Ok(Progress::Bound) => return Ok(()),
+                Ok(Progress::Waits(claim)) => format!("claim {claim} is not bound"),
+                Ok(Progress::GivenBack(claim)) => return Err(Failure::NotProvisioned(claim)),
                 Err(Trouble::Final(why)) => return Err(Failure::Failed(format!("binding volumes: {why}"))),
                 Err(Trouble::Conflict(why) | Trouble::Passing(why)) => why,
             };
@@ -222,8 +239,8 @@ impl VolumeBinder {
         }
     }
 
-    /// The first claim of the plan that is not bound yet.
-    async fn unbound(&self, node: &str, plan: &VolumePlan) -> Result<Option<Str>, Trouble> {
+    /// How far the claims of the plan are, by the first that is not bound.
+    async fn progress(&self, node: &str, plan: &VolumePlan) -> Result<Progress, Trouble> {
         for (claim, volume) in &plan.bind {
             let now = self.volume(&volume.name).await?.ok_or_else(|| missing("failed to check binding: persistentvolume", &volume.name))?;
             in_reach(&now, node, plan)?;
@@ -232,23 +249,26 @@ impl VolumeBinder {
             }
             let now = self.claim(claim, "failed to check binding").await?;
             if now.volume.is_none() || !now.bind_completed {
-                return Ok(Some(claim.name.clone()));
+                return Ok(Progress::Waits(claim.name.clone()));
             }
         }
         for claim in &plan.provision {
             let now = self.claim(claim, "failed to check provisioning pvc").await?;
-            if now.selected_node.as_deref() != Some(node) {
-                return Err(Trouble::Final(format!("provisioning failed for PVC {:?}", claim.name)));
+            match now.selected_node.as_deref() {
+                Some(selected) if selected == node => {}
+                Some(_) => return Err(Trouble::Final(format!("provisioning failed for PVC {:?}", claim.name))),
+                None => return Ok(Progress::GivenBack(claim.name.clone())),
             }
-            let Some(volume) = &now.volume else { return Ok(Some(claim.name.clone())) };
+            let waits = || Ok(Progress::Waits(claim.name.clone()));
+            let Some(volume) = &now.volume else { return waits() };
             // A volume may be shown later than its claim.
-            let Some(volume) = self.volume(volume).await? else { return Ok(Some(claim.name.clone())) };
+            let Some(volume) = self.volume(volume).await? else { return waits() };
             in_reach(&volume, node, plan)?;
             if !now.bind_completed {
-                return Ok(Some(claim.name.clone()));
+                return waits();
             }
         }
-        Ok(None)
+        Ok(Progress::Bound)
     }
 
     fn claims(&self, claim: &Claim) -> Api<ClaimObject> {

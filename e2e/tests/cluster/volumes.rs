@@ -182,3 +182,28 @@ fn claim_of_an_ephemeral_volume_is_waited_for_and_bound() {
     test.add_pod("p", json!({"spec": {"volumes": volumes}}));
     assert_eq!((test.placed("p"), test.claim_bound("p-scratch")), ("b".into(), "on-b".into()));
 }
+
+#[test]
+fn reach_of_a_bound_volume_may_change() {
+    let test = two_nodes("reach-changes");
+    let reach = |node: &str| {
+        let terms = json!([{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [test.node_name(node)]}]}]);
+        test.api().patch(&test.volume_path("pv"), &json!({"spec": {"nodeAffinity": {"required": {"nodeSelectorTerms": terms}}}}));
+    };
+    add_volume(&test, "pv", "a", "5Gi");
+    test.add_claim("data", "local", "5Gi", json!({}));
+    let _scheduler = test.scheduler();
+    test.add_pod("p", Test::mounting(&["data"]));
+    assert_eq!((test.placed("p").as_str(), test.claim_bound("data").as_str()), ("a", "pv"));
+    reach("b");
+    test.add_pod("q", Test::mounting(&["data"]));
+    assert_eq!(test.placed("q"), "b");
+    // A pod that waits is tried again when the volume comes back within its reach.
+    test.add_pod(
+        "r",
+        merged(Test::mounting(&["data"]), json!({"spec": {"nodeSelector": {"kubernetes.io/hostname": test.node_name("a")}}})),
+    );
+    test.refused_for("r", &["1 node(s) didn't match PersistentVolume's node affinity"]);
+    reach("a");
+    assert_eq!(test.placed("r"), "a");
+}

@@ -46,8 +46,8 @@ impl Measures {
                     self.metrics.pod_scheduled(waiting.attempts, Duration::from_millis(now.saturating_sub(waiting.since)));
                 }
             }
-            BindOutcome::Failed(_) | BindOutcome::NoVolumes(_) | BindOutcome::Preempted => {
-                self.metrics.attempt(&profile, AttemptResult::Error, began.elapsed())
+            BindOutcome::Failed(_) | BindOutcome::NoVolumes(_) | BindOutcome::NotProvisioned(..) | BindOutcome::Preempted => {
+                self.metrics.attempt(&profile, AttemptResult::Error, began.elapsed());
             }
             BindOutcome::Gone(_) => {} // it was no attempt of ours that ended it
         }

@@ -42,7 +42,7 @@ use aisched_model::Str;
 use aisched_model::config::Config;
 use aisched_model::node::Node;
 use aisched_model::snapshot::Snapshot;
-use aisched_model::volume::VolumePlan;
+use aisched_model::volume::{Claim, VolumePlan};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -113,8 +113,8 @@ struct Binding {
 
 impl Binding {
     /// Classes of the volumes that were to be made.
-    fn classes_provisioned(&self) -> impl Iterator<Item = &Str> {
-        self.volumes.iter().flat_map(|plan| &plan.provision).filter_map(|claim| claim.storage_class.as_ref())
+    fn provisioned(&self) -> impl Iterator<Item = &Arc<Claim>> {
+        self.volumes.iter().flat_map(|plan| &plan.provision)
     }
 }
 
@@ -315,7 +315,7 @@ impl Engine {
         match outcome {
             BindOutcome::Bound => {
                 self.cache.keep_volumes(&pod.uid);
-                for class in binding.classes_provisioned() {
+                for class in binding.provisioned().filter_map(|claim| claim.storage_class.as_ref()) {
                     self.provisioning.succeeded(self.cache.objects(), &binding.node, class);
                 }
                 self.bound(now, &binding);
@@ -326,8 +326,9 @@ impl Engine {
             }
             BindOutcome::Failed(error) if binding.by_extender => self.bind_failed(now, binding, "", &error),
             BindOutcome::Failed(error) => self.bind_failed(now, binding, "running Bind plugin \"DefaultBinder\": ", &error),
-            BindOutcome::NoVolumes(error) => {
-                for class in binding.classes_provisioned() {
+            BindOutcome::NoVolumes(error) => self.bind_failed(now, binding, PRE_BIND, &error),
+            BindOutcome::NotProvisioned(claim, error) => {
+                if let Some(class) = binding.provisioned().find(|c| c.name == claim).and_then(|c| c.storage_class.as_ref()) {
                     self.provisioning.failed(self.cache.objects(), now, &binding.node, class);
                 }
                 self.bind_failed(now, binding, PRE_BIND, &error);

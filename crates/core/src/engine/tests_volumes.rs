@@ -181,7 +181,7 @@ fn bound_claims_need_nothing_done() {
 
 #[test]
 fn next_attempt_goes_elsewhere_when_a_volume_could_not_be_made() {
-    let failed = || BindOutcome::NoVolumes("binding volumes: provisioning failed for PVC \"x\"".into());
+    let failed = || BindOutcome::NotProvisioned("x".into(), "binding volumes: provisioning failed for PVC \"x\"".into());
     let mut world = world("csi.test");
     let [first, other] = if world.pod(claiming("p", ["x"]))[1] == "bind p a x+" { ["a", "b"] } else { ["b", "a"] };
     world.bind_ends("p", first, failed());
@@ -191,4 +191,40 @@ fn next_attempt_goes_elsewhere_when_a_volume_could_not_be_made() {
     assert_eq!(world.at(4_500), ["condition p Unschedulable true", refused]);
     let again = world.at(20_000);
     assert!(matches!(&again[..], [_, bind] if bind.starts_with("bind p ")), "both nodes are let in again: {again:?}");
+}
+
+#[test]
+fn node_is_left_out_only_when_its_driver_gave_it_back() {
+    for (outcome, left_out) in [
+        (BindOutcome::NotProvisioned("x".into(), "no room".into()), true),
+        (BindOutcome::NotProvisioned("replaced since".into(), "no room".into()), false),
+        (BindOutcome::NoVolumes("claim deleted".into()), false),
+        (BindOutcome::Failed("no".into()), false),
+    ] {
+        let mut world = world("csi.test");
+        let node = if world.pod(claiming("p", ["x"]))[1] == "bind p a x+" { "a" } else { "b" };
+        world.bind_ends("p", node, outcome.clone());
+        assert_eq!(!world.engine.snapshot().no_provisioning.is_empty(), left_out, "{outcome:?}");
+    }
+}
+
+/// A volume that is bound may move to another zone or disk: what its affinity says now counts, for pods that wait too.
+#[test]
+fn reach_of_a_bound_volume_may_change() {
+    let reaching = |node: &str| {
+        let host = Requirement { key: "host".into(), operator: Operator::In, values: [node.into()].into() };
+        let claim = Some(("default".into(), "x".into(), "uid-x".into()));
+        let node_affinity = Some([NodeSelectorTerm { labels: [host].into(), fields: [].into() }].into());
+        Event::VolumeSet(Arc::new(Volume { claim, node_affinity, ..volume() }))
+    };
+    let mut world = by_hand();
+    world.see(Event::ClaimSet(Arc::new(Claim { volume: Some("pv".into()), bind_completed: true, ..claim("x") })));
+    world.see(reaching("a"));
+    assert_eq!(world.pod(claiming("p", ["x"])), ["bind p a"]);
+    world.see(reaching("b"));
+    assert_eq!(world.pod(claiming("q", ["x"])), ["bind q b"]);
+    world.see(reaching("gone"));
+    assert_eq!(world.pod(claiming("r", ["x"]))[0], "condition r Unschedulable true");
+    world.at(10_000);
+    assert_eq!(world.see(reaching("a")), ["bind r a"]);
 }

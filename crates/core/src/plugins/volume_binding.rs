@@ -81,10 +81,7 @@ impl Filter for Fit<'_> {
 
     fn detail(&self, node: &NodeInfo) -> Option<String> {
         match self.claims.on(&node.node).err()? {
-            Obstacles { no_room: Some(claim), .. } => {
-                let class = claim.storage_class.as_deref().unwrap_or_default();
-                Some(format!("claim {} asks for {} bytes of class {class}", claim.name, claim.requested))
-            }
+            Obstacles { no_room: Some(short), .. } => Some(self.claims.shortage(&node.node, &short)),
             Obstacles { no_volume: Some(claim), .. } => Some(format!("claim {}", claim.name)),
             Obstacles { out_of_reach: Some(volume), .. } => Some(format!("volume {}", volume.name)),
             Obstacles { .. } => None,

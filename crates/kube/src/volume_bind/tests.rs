@@ -207,10 +207,10 @@ async fn volumes_that_will_not_be_bound_say_why_at_once() {
             "a volume for persistentvolumeclaim \"data\" is being made on node m",
         ),
         (
-            "not made",
+            "asked for elsewhere",
             provisioning(60_000),
             nothing,
-            |all| all.get_mut(DATA).unwrap()["metadata"]["annotations"] = Value::Null,
+            |all| all.get_mut(DATA).unwrap()["metadata"]["annotations"] = json!({SELECTED_NODE: "m"}),
             "binding volumes: provisioning failed for PVC \"data\"",
         ),
         (
@@ -237,6 +237,15 @@ async fn volumes_that_will_not_be_bound_say_why_at_once() {
         assert_eq!(outcome, BindOutcome::NoVolumes(expected.into()), "{name}");
         assert!(writes.iter().all(|(path, _)| path != BINDING), "{name}: the pod is not bound");
     }
+}
+
+/// So a driver says that it has no room there, and nothing else does.
+#[tokio::test]
+async fn node_that_the_driver_gives_back_is_told_apart() {
+    let react: React = |all| all.get_mut(DATA).unwrap()["metadata"]["annotations"] = Value::Null;
+    let (outcome, _) = run(&server(objects(), react, false).await, provisioning(60_000)).await;
+    let why = "binding volumes: provisioning failed for PVC \"data\"";
+    assert_eq!(outcome, BindOutcome::NotProvisioned("data".into(), why.into()));
 }
 
 #[tokio::test]

@@ -205,9 +205,12 @@ impl World<'_> {
         if found.iter().all(|claim| claim.bind_completed) {
             return self.bind(pod, node);
         }
-        let given_up = |claim: &&Arc<Claim>| claim.volume.is_none() && claim.selected_node.as_ref().is_none_or(|n| *n != node);
-        let asked = found.iter().skip(plan.bind.len());
-        if self.now >= until || asked.copied().filter(|claim| given_up(claim)).count() > 0 {
+        let given_up = |claim: &&&Arc<Claim>| claim.volume.is_none() && claim.selected_node.as_ref().is_none_or(|n| *n != node);
+        if let Some(claim) = found.iter().skip(plan.bind.len()).find(given_up).map(|claim| claim.name.clone()) {
+            let outcome = BindOutcome::NotProvisioned(claim, "the volume was not made".into());
+            return self.plan_within(500, Job::Answer(Event::BindEnded { pod, node, outcome }));
+        }
+        if self.now >= until {
             return self.no_volumes(pod, node, "the volumes are not bound".into());
         }
         self.plan(LOOK_MS, Job::Arrive(Call::Await(pod, node, plan, until)));

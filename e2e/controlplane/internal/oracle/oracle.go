@@ -62,11 +62,11 @@ type Node struct {
 	Total   *int64           `json:"total,omitempty"`
 }
 
-// Run reads a scenario per line and writes an answer per line, in the same order.
-func Run(in io.Reader, out io.Writer) error {
+// Run reads a scenario per line and writes an answer per line, in the same order; gates are set as kube-scheduler's flag sets them.
+func Run(in io.Reader, out io.Writer, gates string) error {
 	// Victims are to be gone when the cycle ends, so that they can be told.
-	gate := fmt.Sprintf("%s=false", features.SchedulerAsyncPreemption)
-	if err := utilfeature.DefaultMutableFeatureGate.Set(gate); err != nil {
+	gates += fmt.Sprintf(",%s=false", features.SchedulerAsyncPreemption)
+	if err := utilfeature.DefaultMutableFeatureGate.Set(gates); err != nil {
 		return err
 	}
 	klog.SetLogger(klog.Logger{})

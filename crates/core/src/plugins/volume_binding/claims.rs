@@ -1,6 +1,8 @@
 //! A pod's claims, and what a node has for them.
 //! Leaves out scores and events.
 
+mod shortage;
+
 use crate::framework::Trait;
 use crate::plugins::claims::{claim_not_found, not_owned, refers_to_claim};
 use aisched_model::Str;
@@ -70,8 +72,14 @@ pub(super) struct Placement<'a> {
 pub(super) struct Obstacles<'a> {
     pub(super) out_of_reach: Option<&'a Volume>,
     pub(super) no_volume: Option<&'a Claim>,
-    pub(super) no_room: Option<&'a Claim>,
+    pub(super) no_room: Option<NoRoom<'a>>,
     lost: bool,
+}
+
+/// A claim that there is no room for, beside what the pod's other claims get.
+pub(super) struct NoRoom<'a> {
+    unbound: Unbound<'a>,
+    beside: Vec<(&'a Arc<Claim>, Option<&'a Arc<StorageCapacity>>)>,
 }
 
 impl Obstacles<'_> {
@@ -194,14 +202,11 @@ impl<'a> Claims<'a> {
                 obstacles.no_volume = Some(unbound.claim);
                 break;
             }
-            if unbound.claim.selected_node.is_none() && unbound.is_failing(&node.name) {
-                obstacles.no_room = Some(unbound.claim);
-                break;
-            }
+            let failing = unbound.is_failing(&node.name);
             match unbound.room_for(&node.labels, &placement.provision, &self.promised) {
-                Ok(room) => placement.provision.push((unbound.claim, room)),
-                Err(()) => {
-                    obstacles.no_room = Some(unbound.claim);
+                Ok(room) if !failing => placement.provision.push((unbound.claim, room)),
+                Ok(_) | Err(()) => {
+                    obstacles.no_room = Some(NoRoom { unbound: *unbound, beside: core::mem::take(&mut placement.provision) });
                     break;
                 }
             }
@@ -281,9 +286,9 @@ impl<'a> Unbound<'a> {
             && (terms.is_empty() || any_term_matches(terms, &node.name, &node.labels))
     }
 
-    /// Whether a volume of the class could not be made on the node lately.
+    /// Whether a volume of the class could not be made on the node lately; one that is being made there already is waited for.
     fn is_failing(&self, node: &Str) -> bool {
-        !self.failing.is_empty() && self.failing.contains(&(node.clone(), self.class.name.clone()))
+        !self.failing.is_empty() && self.claim.selected_node.is_none() && self.failing.contains(&(node.clone(), self.class.name.clone()))
     }
 
     /// Room for the claim's volume beside those of the pod's other claims and what is promised to other pods'; `Ok(None)` where the driver

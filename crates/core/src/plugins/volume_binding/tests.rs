@@ -302,8 +302,34 @@ fn claims_of_one_pod_share_the_room() {
     let pod = claiming("p", ["x", "y"]);
     assert_eq!(against(&two(10), &pod)[0], "");
     assert_eq!(against(&two(9), &pod)[0], NO_ROOM);
-    let decision = outcome(&two(9), &pod).decision;
-    assert_eq!(decision.nodes[0].reasons[0].detail.as_deref(), Some("claim y asks for 5 bytes of class csi"));
+}
+
+#[test]
+fn lack_of_room_is_told_in_numbers() {
+    let gi = |n: i64| n << 30;
+    let detail = |cluster: &Cluster, pod: &Pod| {
+        outcome(cluster, pod).decision.nodes.into_iter().map(|n| n.reasons[0].detail.clone().unwrap_or_default()).collect::<Vec<_>>()
+    };
+    let (one, two) = (claiming("p", ["x"]), claiming("p", ["x", "y"]));
+    let world = |capacity, maximum| roomy(capacity, maximum).claim(claim("x", "csi", gi(5))).claim(claim("y", "csi", gi(5)));
+    let theirs = Claim { selected_node: Some("a".into()), ..claim("theirs", "csi", gi(6)) };
+    let mut failing = world(Some(gi(50)), None);
+    failing.snapshot.no_provisioning = [("a".into(), "csi".into())].into();
+    let x = "claim x asks for 5 GiB of class csi";
+    for (cluster, pod, expected) in [
+        (world(Some(gi(4)), None), &one, format!("{x}; on-a has 4 GiB free")),
+        (world(Some(gi(9)), Some(gi(3))), &one, format!("{x}; on-a has 9 GiB free, 3 GiB at most for one volume")),
+        (
+            world(Some(gi(9)), None),
+            &two,
+            "claim y asks for 5 GiB of class csi; on-a has 9 GiB free, 5 GiB of it promised to the pod's other claims".into(),
+        ),
+        (world(Some(gi(9)), None).claim(theirs), &one, format!("{x}; on-a has 9 GiB free, 6 GiB of it promised to claims of other pods")),
+        (failing, &one, format!("{x}, which the driver could not make here lately")),
+    ] {
+        assert_eq!(detail(&cluster, pod)[0], expected);
+    }
+    assert_eq!(detail(&world(Some(gi(4)), None), &one)[1], format!("{x}; the driver tells of no room here"));
 }
 
 #[test]
