@@ -14,7 +14,8 @@ Runs all checks and tests.
 usage: ${0##*/} [--quick | --long]
 
   --quick   the inner loop: leaves out what needs a control plane or Go
-  --long    everything, with 10,000 histories of a cluster in trouble and 20 rounds of killing the scheduler
+  --long    everything, with 10,000 histories of a cluster in trouble, 20 rounds of killing the scheduler, and ten minutes beside
+            kube-scheduler
   -h        this text
 
 stages: ${STAGES[*]}
@@ -155,7 +156,7 @@ main() {
     '') ;;
     --quick) quick=1 ;;
     --long)
-      export E2E_KILL_ROUNDS=20
+      export E2E_KILL_ROUNDS=20 E2E_TOGETHER_SECONDS=600
       FULL_STAGES+=(zero-loss)
       ;;
     -h | --help)

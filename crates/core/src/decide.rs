@@ -12,6 +12,7 @@ pub(crate) use rows::Rows;
 
 use crate::consult::{EXTENDER, Heard};
 use crate::decision::{Decision, NodeReport, PolicyView, ReasonView};
+use crate::event::Millis;
 use crate::framework::{Attempt, RefusalCode};
 use crate::preemption::{Against, Nominate, Preemption, Trial, preempt, rivals};
 use crate::profile::{Active, MILLI, Points, Profile};
@@ -39,6 +40,8 @@ pub struct Choice<'a> {
     pub policy_source: PolicySource,
     /// What extenders have said.
     pub heard: Heard<'a>,
+    /// Nodes that are left in peace by preemption (until when is not its business).
+    pub in_peace: &'a [(Str, Millis)],
 }
 
 /// What `decide` found.
@@ -324,7 +327,7 @@ mod tests {
         let workload = WorkloadProfile::resolve(&preferred, None, &cluster.config);
         let attempt = Attempt { snapshot: &cluster.snapshot, pod: &preferred, workload: &workload, policy: None, config: &cluster.config };
         let profile = Profile::of("s", [("NodeAffinity", Weight::Fixed(1))]);
-        let choice = Choice { salt, report_nodes, policy_source: PolicySource::Fallback, heard: Heard::default() };
+        let choice = Choice { salt, report_nodes, policy_source: PolicySource::Fallback, heard: Heard::default(), in_peace: &[] };
         decide(&profile, &attempt, choice).decision.nodes.into_iter().map(|n| n.node).collect()
     }
 

@@ -65,6 +65,8 @@ pub struct Waiting {
     pub n_raids: u32,
     /// Until then it has no more of them asked.
     pub raids_from: Millis,
+    /// Nodes that they were asked to leave, and until when these are left in peace.
+    pub raided: Vec<(Str, Millis)>,
     /// Whether its unusable hints have been reported.
     pub hints_reported: bool,
     state: State,
@@ -198,6 +200,7 @@ impl Queue {
             reported: None,
             n_raids: 0,
             raids_from: 0,
+            raided: Vec::new(),
             hints_reported: false,
             state: State::InFlight,
             timestamp: now,

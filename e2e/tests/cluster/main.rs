@@ -22,3 +22,4 @@ mod volumes_dynamic;
 mod volumes_limits;
 mod volumes_words;
 mod waiting;
+mod wars;

@@ -33,6 +33,7 @@ impl Engine {
             let event = self.warning(&pod, "FailedScheduling", note);
             return self.actions.push(event);
         }
+        self.end_peace(now, &pod.uid);
         let consult = self.consults.remove(&pod.uid).unwrap_or_default();
         if self.obey_policy(now, &pod) {
             return; // what was heard would be stale
@@ -74,7 +75,7 @@ impl Engine {
         memory: Option<&mut Templates>,
     ) -> Option<Decided> {
         let salt = self.options.seed.wrapping_add(self.n_decisions);
-        let choice = Choice { salt, report_nodes, policy_source: waiting.policy_source, heard };
+        let choice = Choice { salt, report_nodes, policy_source: waiting.policy_source, heard, in_peace: &waiting.raided };
         let (outcome, workload) = self.attempt(waiting, |profile, attempt| match memory {
             // A pod that names its node is like no other.
             Some(templates) if attempt.pod.node.is_none() => {

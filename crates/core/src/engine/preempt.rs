@@ -17,6 +17,8 @@ use alloc::vec::Vec;
 const FIRST_PAUSE_MS: Millis = 30_000;
 /// The longest such pause.
 const LAST_PAUSE_MS: Millis = 1_800_000;
+/// How long a node is then left in peace by that pod: there the same pods would come back.
+const PEACE_MS: Millis = 600_000;
 
 impl Engine {
     /// Does what a decision on a refused pod says of its nomination. The pod has to be in flight: it must not wake itself.
@@ -64,7 +66,7 @@ impl Engine {
     /// Why a pod must not make pods of other schedulers leave again yet; `None` when it may, or does not mean to.
     ///
     /// Another scheduler may not know that the room is promised, and give it to its victims' successors: without a pause that grows,
-    /// both would go on for ever (k/k#130429).
+    /// and without leaving the node in peace, both would go on for ever (k/k#130429).
     pub(super) fn puts_off(&self, now: Millis, pod: &Pod, nominate: &Nominate) -> Option<String> {
         let Nominate::On(candidate) = nominate else { return None };
         let wait = self.queue.get(&pod.uid)?.raids_from.checked_sub(now).filter(|ms| *ms > 0 && self.is_raid(candidate))?;
@@ -77,12 +79,22 @@ impl Engine {
         if let Some(waiting) = self.queue.get_mut(&pod.uid).filter(|_| foreign) {
             waiting.raids_from = now.saturating_add((FIRST_PAUSE_MS << waiting.n_raids.min(16)).min(LAST_PAUSE_MS));
             waiting.n_raids += 1;
+            waiting.raided.push((candidate.node.clone(), now.saturating_add(PEACE_MS)));
         }
     }
 
-    /// Has a refused pod try again when it may preempt pods of other schedulers again.
+    /// Forgets which nodes a pod left in peace long enough.
+    pub(super) fn end_peace(&mut self, now: Millis, uid: &str) {
+        if let Some(waiting) = self.queue.get_mut(uid) {
+            waiting.raided.retain(|(_, until)| *until > now);
+        }
+    }
+
+    /// Has a refused pod try again when it may preempt pods of other schedulers again, and then where it may do so again.
     pub(super) fn raid_again(&mut self, now: Millis, uid: &str) {
-        if let Some(at) = self.queue.get(uid).map(|waiting| waiting.raids_from).filter(|at| *at > now) {
+        let Some(waiting) = self.queue.get(uid) else { return };
+        let times = waiting.raided.iter().map(|(_, until)| *until).chain([waiting.raids_from]);
+        if let Some(at) = times.filter(|at| *at > now).min() {
             self.queue.retry_by(uid, at);
         }
     }

@@ -7,6 +7,8 @@ use crate::fixture::{node, pod, requesting, with};
 use aisched_model::config::Config;
 use aisched_model::node::Node;
 use aisched_model::pod::Pod;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -225,22 +227,27 @@ fn budget_that_allows_nothing_spares_its_pods_while_it_is_there() {
 
 /// Another scheduler gives the room to its victim's successor, because it does not know that it is promised (k/k#130429).
 #[test]
-fn room_lost_to_another_scheduler_is_preempted_again_only_after_a_pause_that_grows() {
-    let theirs = |name: &str| on(with(wants(name, "8", 1), |s| s.scheduler_name = "default-scheduler".into()), "n");
-    let mut world = world([node("n")]);
-    world.pod(theirs("v0"));
-    assert_eq!(world.pod(wants("p", "8", 10)).last().unwrap(), "preempt v0 for p on n");
-    let mut last = 0;
-    for (i, pause) in [(1, 30_000), (2, 60_000), (3, 120_000)] {
-        world.now += 5_000;
-        world.pod(theirs(&alloc::format!("v{i}")));
-        world.see(gone(&alloc::format!("v{}", i - 1)));
-        let mut preempted = None;
-        for second in 0..=pause / 1000 {
-            let done = world.at(last + second * 1000);
-            preempted = preempted.or(done.iter().any(|d| d.starts_with("preempt ")).then_some(world.now));
+fn room_lost_to_another_scheduler_is_made_again_elsewhere_after_a_pause_and_there_only_after_ten_minutes() {
+    let theirs = |name: &str, at: &str| on(with(wants(name, "8", 1), |s| s.scheduler_name = "default-scheduler".into()), at);
+    let mut world = world([node("m"), node("n")]);
+    world.pod(theirs("m0", "m"));
+    world.pod(theirs("n0", "n"));
+    let raid = |done: &[String]| Some(done.iter().find(|d| d.starts_with("preempt "))?.rsplit(' ').next()?.to_owned());
+    let first = raid(&world.pod(wants("p", "8", 10))).unwrap();
+    let other = if first == "m" { "n" } else { "m" };
+    let (mut places, mut round) = (vec![(0, first.clone())], 0);
+    while world.now < 1_000_000 {
+        if places.len() > round {
+            round = places.len();
+            let at = &places[round - 1].1;
+            world.pod(theirs(&alloc::format!("{at}{round}"), at));
+            let last = places[..round - 1].iter().rposition(|(_, place)| place == at).map_or(0, |i| i + 1);
+            world.see(gone(&alloc::format!("{at}{last}")));
         }
-        assert_eq!(preempted, Some(last + pause), "round {i}");
-        last += pause;
+        if let Some(at) = raid(&world.at(world.now + 1000)) {
+            places.push((world.now, at));
+        }
     }
+    let expected = [(0, &*first), (30_000, other), (600_000, &*first), (720_000, other)].map(|(at, place)| (at, place.to_owned()));
+    assert_eq!(places, expected);
 }

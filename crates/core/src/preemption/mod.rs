@@ -21,7 +21,6 @@ use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 pub(crate) use trial::{Against, Judge, Trial, rivals};
 
@@ -74,6 +73,9 @@ pub enum Nominate {
 
 /// Reason given for nodes on which no pod's leaving would change anything.
 const NOT_HELPFUL: Cow<'static, str> = Cow::Borrowed("Preemption is not helpful for scheduling");
+
+/// Reason given for nodes from which the pod has made others' pods leave lately, without getting the room.
+const LOST: &str = "node(s) where pods of another scheduler took the room that was made";
 
 /// Looks for the node where making room costs least. `rows` say why each node was refused.
 pub(crate) fn preempt(
@@ -156,11 +158,18 @@ fn search(
         hopeful.retain(|i| told.asked.contains(&attempt.snapshot.nodes[*i].node.name));
         wanted = hopeful.len();
     }
+    let mut refusals = Vec::new();
+    if !choice.in_peace.is_empty() {
+        let all = hopeful.len();
+        hopeful.retain(|i| choice.in_peace.iter().all(|(node, _)| *node != attempt.snapshot.nodes[*i].node.name));
+        refusals.push((Refusal::unresolvable(LOST), all - hopeful.len()));
+    }
     if !attempt.snapshot.has_below(attempt.pod.spec.priority) {
-        return Err(vec![(victims::none(), hopeful.len())]); // so for each of them, without looking
+        refusals.push((victims::none(), hopeful.len())); // so for each of them, without looking
+        return Err(refusals);
     }
     let mut trial = Trial::new(attempt, judges);
-    let (mut candidates, mut refusals) = (Vec::new(), Vec::new());
+    let mut candidates = Vec::new();
     let start = usize::try_from(choice.salt % (hopeful.len().max(1) as u64)).unwrap_or(0);
     for idx in hopeful[start..].iter().chain(&hopeful[..start]) {
         trial.enter(*idx);
