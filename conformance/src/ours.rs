@@ -72,7 +72,7 @@ fn engine(scenario: &Scenario) -> Result<Engine> {
     let objects = parse_documents(&list, &scenario.name).map_err(|faults| anyhow!("{}", joined(&faults)))?;
     let mut events: Vec<Event> = objects.into_iter().filter_map(aisched_kube::documents::Object::into_event).collect();
     events.sort_by_key(|event| matches!(event, Event::PodSet(pod) if pod.node.is_none()));
-    let profiles = config.profiles.iter().map(scheduler_config::ProfileConfig::to_profile).collect();
+    let profiles: Vec<_> = config.profiles.iter().map(scheduler_config::ProfileConfig::to_profile).collect();
     let mut engine = Engine::new(profiles, EngineOptions { report_nodes: usize::MAX, records: 0, ..EngineOptions::default() });
     engine.handle(0, Event::Configured(Arc::new(without_ai())));
     events.into_iter().for_each(|event| engine.handle(0, event));

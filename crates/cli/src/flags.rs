@@ -61,6 +61,13 @@ pub(crate) struct RunArgs {
     pub(crate) election: ElectionArgs,
 }
 
+impl RunArgs {
+    /// The AIStorageConfig to follow: namespace/name.
+    pub(crate) fn config_object(&self) -> String {
+        format!("{}/{}", self.config_namespace, self.config_name)
+    }
+}
+
 /// A flag of kube-scheduler that is accepted and does nothing.
 struct Unneeded {
     name: &'static str,

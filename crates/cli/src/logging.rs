@@ -101,7 +101,7 @@ fn score(decision: &Decision, node: &str) -> String {
 }
 
 fn filter(decision: &Decision) -> String {
-    let reasons: Vec<String> = decision.refusals.iter().map(|(reason, n)| format!("{reason}: {n}")).collect();
+    let reasons: Vec<String> = decision.refusals.iter().map(|v| format!("{}: {}", v.message, v.n_nodes)).collect();
     format!("[filter] pod={} nodes={} feasible=0 reasons=\"[{}]\"", decision.pod, decision.n_nodes, reasons.join(", "))
 }
 
@@ -114,7 +114,7 @@ fn thousandths(n: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aisched_core::decision::{Component, Components, NodeReport, PluginScore, PolicyView, ProfileView};
+    use aisched_core::decision::{Component, Components, NodeReport, PluginScore, PolicyView, ProfileView, Verdict};
 
     fn decision(nodes: Vec<(&str, Option<i64>)>) -> Decision {
         let n_feasible = nodes.iter().filter(|(_, total)| total.is_some()).count();
@@ -147,7 +147,8 @@ mod tests {
                 })
                 .collect(),
             has_ai_plugins: true,
-            refusals: vec![("Insufficient cpu".into(), 2)],
+            runner_up: None,
+            refusals: vec![Verdict { plugin: "NodeResourcesFit", message: "Insufficient cpu".into(), n_nodes: 2 }],
         }
     }
 

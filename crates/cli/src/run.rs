@@ -1,6 +1,7 @@
 //! `run`: wires the edges to the engine and drives it. The only event loop of the program.
 //! Decides nothing: the engine says what to do, the adapters do it.
 
+pub(crate) mod analyst;
 mod carry_out;
 mod edges;
 mod https;
@@ -10,7 +11,8 @@ mod setup;
 use crate::flags::RunArgs;
 use crate::logging::Logging;
 use aisched_core::engine::{Engine, EngineOptions};
-use aisched_core::event::{Event, Millis};
+use aisched_core::event::{Action, Event, Millis};
+use aisched_core::records::Took;
 use aisched_kube::lease::{Election, Standing};
 use aisched_model::Str;
 use anyhow::{Context, Result};
@@ -75,6 +77,10 @@ fn seed() -> u64 {
     RandomState::new().hash_one(0)
 }
 
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// The engine, its edges, its clock.
 struct Loop {
     engine: Engine,
@@ -132,8 +138,11 @@ impl Loop {
             }
             edges::Incoming::Event(event) => {
                 let begins = matches!(event, Event::Synced | Event::Leading);
-                if let Event::BindEnded { pod, outcome, .. } = &event {
-                    self.edges.measures.bind_ended(&self.engine, now, pod, outcome);
+                if let Event::BindEnded { pod, outcome, .. } = &event
+                    && let Some(took) = self.edges.measures.bind_ended(&self.engine, now, pod, outcome)
+                {
+                    let took = Took { attempt_us: Some(micros(took)), ..Took::default() };
+                    self.engine.timed(&format!("{}/{}", pod.namespace, pod.name), took);
                 }
                 let label = measure::label(&event, &self.engine);
                 self.edges.volumes.saw(&event);
@@ -144,7 +153,7 @@ impl Loop {
                     self.say_where_it_stands();
                 }
             }
-            edges::Incoming::Query(query) => self.edges.answer(query, &self.engine),
+            edges::Incoming::Query(query) => self.edges.answer(query, &self.engine, now),
         }
     }
 
@@ -162,6 +171,9 @@ impl Loop {
         let actions = self.engine.poll(self.now());
         let took = began.elapsed();
         for action in actions {
+            if let Action::Decided(decision) = &action {
+                self.engine.timed(&decision.pod, Took { decide_us: Some(micros(took)), ..Took::default() });
+            }
             self.edges.carry_out(action, took);
         }
     }

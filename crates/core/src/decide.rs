@@ -11,7 +11,7 @@ pub(crate) use rank::Luck;
 pub(crate) use rows::Rows;
 
 use crate::consult::{EXTENDER, Heard};
-use crate::decision::{Decision, NodeReport, PolicyView, ReasonView};
+use crate::decision::{Decision, NodeReport, PolicyView, ReasonView, RunnerUp, Verdict};
 use crate::event::Millis;
 use crate::framework::{Attempt, RefusalCode};
 use crate::preemption::{Against, Nominate, Preemption, Trial, preempt, rivals};
@@ -73,9 +73,9 @@ pub(crate) fn decide_with(profile: &Profile, attempt: &Attempt<'_>, choice: Choi
     let mut explained = rows.take_explained();
     let scored = score(&mut parts, nodes, rows);
     let luck = Luck::new(choice.salt, &attempt.pod.uid);
-    let ranking = rank(&scored.totals, |idx| columns.name(idx, nodes), luck, choice.report_nodes.max(1));
+    let ranking = rank(&scored.totals, |idx| columns.name(idx, nodes), luck, choice.report_nodes.max(2));
     let preemption = ranking.is_empty().then(|| post_filter(profile, &parts, attempt, pre_filter.as_ref(), rows, choice));
-    let refusals = histogram(rows);
+    let refusals = verdicts(rows);
     let message = preemption.as_ref().map(|p| message(nodes.len(), pre_filter.as_ref(), &refusals, &p.tail));
     let volumes = ranking.first().and_then(|best| volumes(&parts, &nodes[best.node_idx]));
     let mut refused_by: Vec<&'static str> = rows.refusals().map(|(against, _)| against.plugin).collect();
@@ -93,9 +93,10 @@ pub(crate) fn decide_with(profile: &Profile, attempt: &Attempt<'_>, choice: Choi
         config_generation: attempt.config.generation,
         n_nodes: nodes.len(),
         n_feasible: rows.n_feasible(),
+        runner_up: runner_up(&ranking, nodes),
+        refusals,
         nodes: report(&parts, nodes, rows, &ranking, &scored, &mut explained, choice.report_nodes),
         has_ai_plugins: profile.has_ai_plugins(),
-        refusals,
     };
     drop(scored);
     rows.keep_explained(explained);
@@ -230,25 +231,30 @@ fn score<'r>(parts: &mut [Part<'_>], nodes: &[Arc<NodeInfo>], rows: &'r Rows) ->
     Scored { totals, same, feasible }
 }
 
-/// How many nodes each reason stands against.
-fn histogram(rows: &Rows) -> Vec<(Cow<'static, str>, usize)> {
-    let mut counts: BTreeMap<Cow<'static, str>, usize> = BTreeMap::new();
+fn runner_up(ranking: &[Rank], nodes: &[Arc<NodeInfo>]) -> Option<RunnerUp> {
+    let [best, second, ..] = ranking else { return None };
+    Some(RunnerUp { node: nodes[second.node_idx].node.name.clone(), margin: best.total - second.total })
+}
+
+/// How many nodes each plugin refused for each of its reasons, by reason.
+fn verdicts(rows: &Rows) -> Vec<Verdict> {
+    let mut counts: BTreeMap<(Cow<'static, str>, &'static str), usize> = BTreeMap::new();
     for (against, n) in rows.refusals() {
         for reason in &against.refusal.reasons {
-            *counts.entry(reason.clone()).or_default() += n;
+            *counts.entry((reason.clone(), against.plugin)).or_default() += n;
         }
     }
-    counts.into_iter().collect()
+    counts.into_iter().map(|((message, plugin), n_nodes)| Verdict { plugin, message, n_nodes }).collect()
 }
 
 /// kube-scheduler's message for a pod that fits nowhere, word for word. `tail` is what preemption has to say.
-fn message(n_nodes: usize, pre_filter: Option<&Against>, refusals: &[(Cow<'static, str>, usize)], tail: &str) -> String {
+fn message(n_nodes: usize, pre_filter: Option<&Against>, refusals: &[Verdict], tail: &str) -> String {
     if n_nodes == 0 {
         return "no nodes available to schedule pods".into();
     }
     let mut message = match pre_filter {
         Some(against) => format!("0/{n_nodes} nodes are available: {}.", against.refusal.reasons.join(", ")),
-        None => summary(n_nodes, refusals.iter().cloned()),
+        None => summary(n_nodes, refusals.iter().map(|v| (v.message.clone(), v.n_nodes))),
     };
     if !tail.is_empty() {
         message.push_str(&format!(" {tail}"));
@@ -259,7 +265,9 @@ fn message(n_nodes: usize, pre_filter: Option<&Against>, refusals: &[(Cow<'stati
 /// How many nodes each reason stands against, in a sentence.
 pub(crate) fn summary(n_nodes: usize, counts: impl IntoIterator<Item = (Cow<'static, str>, usize)>) -> String {
     let mut message = format!("0/{n_nodes} nodes are available:");
-    let mut reasons: Vec<String> = counts.into_iter().map(|(reason, n)| format!("{n} {reason}")).collect();
+    let mut by_reason: BTreeMap<Cow<'static, str>, usize> = BTreeMap::new();
+    counts.into_iter().for_each(|(reason, n)| *by_reason.entry(reason).or_default() += n);
+    let mut reasons: Vec<String> = by_reason.into_iter().map(|(reason, n)| format!("{n} {reason}")).collect();
     reasons.sort_unstable(); // as text: 10 before 2
     if !reasons.is_empty() {
         message.push_str(&format!(" {}.", reasons.join(", ")));

@@ -32,14 +32,38 @@ pub struct Decision {
     pub n_nodes: usize,
     /// How many of them would do.
     pub n_feasible: usize,
+    /// The best of the other nodes, and by how much the chosen one leads it.
+    pub runner_up: Option<RunnerUp>,
+    /// What stood against nodes, and against how many: of all nodes, not only those reported on.
+    #[serde(rename = "verdicts")]
+    pub refusals: Vec<Verdict>,
     /// Nodes: the feasible ones by falling total, then the others by name.
     pub nodes: Vec<NodeReport>,
     /// Whether the profile has AI storage plugins, so that the decision is logged for every pod.
     #[serde(skip)]
     pub has_ai_plugins: bool,
-    /// Nodes refused, per reason.
-    #[serde(skip)]
-    pub refusals: Vec<(Cow<'static, str>, usize)>,
+}
+
+/// The second of the feasible nodes.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct RunnerUp {
+    /// Name.
+    pub node: Str,
+    /// Lead of the chosen node, in thousandths.
+    #[serde(serialize_with = "thousandths")]
+    pub margin: i64,
+}
+
+/// One reason that stands against nodes.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Verdict {
+    /// Plugin that refused.
+    pub plugin: &'static str,
+    /// Its message, as in events.
+    pub message: Cow<'static, str>,
+    /// How many nodes.
+    #[serde(rename = "nodes")]
+    pub n_nodes: usize,
 }
 
 /// A decision's policy: where it came from and what the server says; its effects are in the profile, the filters and the scores.

@@ -27,4 +27,5 @@ pub mod queue;
 pub mod records;
 mod rejections;
 mod templates;
+pub mod view;
 pub mod workload_profile;

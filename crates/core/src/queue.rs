@@ -78,6 +78,19 @@ pub struct Waiting {
     errors: u32,
 }
 
+impl Waiting {
+    /// The queue that it is in, under kube-scheduler's name.
+    #[must_use]
+    pub fn queue(&self) -> &'static str {
+        match self.state {
+            State::Gated(_) => "gated",
+            State::AwaitingPolicy { .. } | State::Active | State::InFlight => "active",
+            State::Backoff { .. } => "backoff",
+            State::Unschedulable { .. } => "unschedulable",
+        }
+    }
+}
+
 /// Where a waiting pod is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {

@@ -2,20 +2,27 @@
 //! Leaves out who may call and how long it may take (`routes`).
 
 use crate::problem::Problem;
-use crate::query::{Known, Query};
+use crate::query::{Dated, Known, Query};
+use crate::records::{RecordView, WaitingView};
 use crate::routes::Shared;
-use crate::views::NodeView;
+use crate::views::{NodeView, StreamView};
+use aisched_core::decision::Decision;
+use aisched_core::records::Record;
+use aisched_core::view::View;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query as Params, State};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use prometheus_client::encoding::prometheus_text;
 use serde::Serialize;
 use std::iter;
 use std::sync::Arc;
+use tokio::task::spawn_blocking;
 
 /// Decisions given when the caller does not say how many.
 const DEFAULT_LIMIT: usize = 100;
@@ -44,10 +51,25 @@ pub(crate) async fn openapi() -> impl IntoResponse {
 }
 
 pub(crate) async fn decisions(State(shared): State<Arc<Shared>>, params: Result<Params<Vec<(String, String)>>, QueryRejection>) -> Answer {
-    let params = params.map_err(|e| Problem::bad_request(e.body_text()))?;
-    let Wanted { namespace, limit } = Wanted::read(params.0)?;
-    let decisions = shared.asker.ask(|reply| Query::Decisions { namespace, limit, reply }).await?;
-    Ok(items(decisions, |decision| decision))
+    shared.leads()?;
+    let Wanted { namespace, limit } = Wanted::read(params)?;
+    let Dated { now, of } = shared.asker.ask(|reply| Query::Decisions { namespace, limit, reply }).await?;
+    Ok(items(of, move |record: Record| RecordView::new(&record, record.decision.clone(), now)))
+}
+
+pub(crate) async fn waiting(State(shared): State<Arc<Shared>>, params: Result<Params<Vec<(String, String)>>, QueryRejection>) -> Answer {
+    shared.leads()?;
+    let Wanted { namespace, limit } = Wanted::read(params)?;
+    let view = shared.view().await?;
+    Ok(Json(aside(move || WaitingView::new(&view, namespace.as_deref(), limit)).await?).into_response())
+}
+
+/// Every decision from now on, as it is taken.
+pub(crate) async fn stream(State(shared): State<Arc<Shared>>) -> Answer {
+    shared.leads()?;
+    let lines = shared.backend.feed.listen(shared.stop.clone());
+    let lines = lines.ok_or_else(|| Problem::unavailable("too many listen to the stream of decisions already; try again"))?;
+    Ok(Sse::new(lines).keep_alive(KeepAlive::default()).into_response())
 }
 
 /// Which decisions.
@@ -57,9 +79,10 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn read(params: Vec<(String, String)>) -> Result<Self, Problem> {
+    fn read(params: Result<Params<Vec<(String, String)>>, QueryRejection>) -> Result<Self, Problem> {
+        let params = params.map_err(|e| Problem::bad_request(e.body_text()))?;
         let mut wanted = Self { namespace: None, limit: DEFAULT_LIMIT };
-        for (key, value) in params {
+        for (key, value) in params.0 {
             match key.as_str() {
                 "namespace" => wanted.namespace = Some(value).filter(|ns| !ns.is_empty()),
                 "limit" => {
@@ -74,11 +97,17 @@ impl Wanted {
 }
 
 pub(crate) async fn decision(State(shared): State<Arc<Shared>>, path: Result<Path<(String, String)>, PathRejection>) -> Answer {
+    shared.leads()?;
     let Path((namespace, name)) = path.map_err(|e| Problem::bad_request(e.body_text()))?;
     let (ns, pod) = (namespace.clone(), name.clone());
-    match shared.asker.ask(|reply| Query::Decision { namespace: ns, name: pod, reply }).await? {
-        Known::Decided(decision) => Ok(Json(&*decision).into_response()),
-        Known::Waiting(decision) => Ok(Json(&*decision).into_response()),
+    let known = shared.asker.ask(|reply| Query::Decision { namespace: ns, name: pod, reply }).await?;
+    match known.of {
+        Known::Decided(record) => Ok(Json(RecordView::new(&record, record.decision.clone(), known.now)).into_response()),
+        Known::Waiting => {
+            let (view, pod) = (shared.view().await?, format!("{namespace}/{name}"));
+            let explained = aside(move || explained(&view, &namespace, &name)).await?;
+            explained.ok_or_else(|| Problem::unavailable(format!("{pod} was placed or deleted just now; ask again")))
+        }
         Known::Placed(node) => Err(Problem::not_found(format!(
             "no decision on {namespace}/{name} is known: it is on node {node}, placed by another scheduler, before this one started or too long ago"
         ))),
@@ -89,13 +118,38 @@ pub(crate) async fn decision(State(shared): State<Arc<Shared>>, path: Result<Pat
     }
 }
 
+/// A waiting pod, decided afresh.
+fn explained(view: &View, namespace: &str, name: &str) -> Option<Response> {
+    let held = view.waiting(namespace, name)?;
+    let decision = Box::new(view.explain(held)?);
+    let never = || Record::new(Arc::new(Decision::clone(&decision)), view.now);
+    let record = held.last.clone().unwrap_or_else(never);
+    Some(Json(RecordView::new(&record, decision, view.now)).into_response())
+}
+
 pub(crate) async fn nodes(State(shared): State<Arc<Shared>>) -> Answer {
     let nodes = shared.asker.ask(Query::Nodes).await?;
     Ok(items(nodes.nodes, move |node| NodeView::new(&node, nodes.io_accounting)))
 }
 
 pub(crate) async fn status(State(shared): State<Arc<Shared>>) -> Answer {
-    Ok(Json(shared.asker.ask(Query::Status).await?).into_response())
+    let mut status = shared.asker.ask(Query::Status).await?;
+    status.leader = shared.backend.leader.as_ref().and_then(|leader| leader());
+    status.stream = StreamView { readers: shared.backend.feed.readers(), missed: shared.backend.feed.missed() };
+    Ok(Json(status).into_response())
+}
+
+/// The configuration in force.
+pub(crate) async fn config(State(shared): State<Arc<Shared>>) -> Answer {
+    let (view, analyst) = (shared.view().await?, shared.backend.analyst.clone());
+    Ok(Json(aside(move || analyst.config(&view)).await?).into_response())
+}
+
+/// Does work on a thread that may be kept busy.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    spawn_blocking(work)
+        .await
+        .map_err(|_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the question could not be worked on: see the log"))
 }
 
 /// `{"items":[…]}`, made one item at a time as the client reads: a thousand decisions may be tens of megabytes.

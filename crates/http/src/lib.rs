@@ -4,19 +4,22 @@
 mod access;
 mod api;
 mod certificate;
+mod feed;
 mod health;
 mod metrics;
 mod problem;
 mod query;
+mod records;
 mod routes;
 mod server;
 mod views;
 
 pub use access::{Access, Allowed, AuthError, Authorizer};
 pub use certificate::{CertificateError, CertificateSource};
+pub use feed::Feed;
 pub use metrics::catalog;
 pub use metrics::{AttemptResult, Metrics};
-pub use query::{Known, Nodes, Query, Reply, answer};
-pub use routes::{Backend, LeaseFault, ScrapeHook};
+pub use query::{Dated, Known, Nodes, Query, Reply, answer};
+pub use routes::{Analyst, Backend, Leader, LeaseFault, ScrapeHook};
 pub use server::{Limits, Options, ServeError, Server, serve};
-pub use views::{NodeView, QueueView, RemainingView, Status};
+pub use views::{NodeView, QueueView, RemainingView, Status, StreamView};

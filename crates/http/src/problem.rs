@@ -12,16 +12,24 @@ use std::error::Error;
 pub(crate) struct Problem {
     status: StatusCode,
     error: String,
+    /// Who would have the answer.
+    leader: Option<String>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { status, error: error.into() }
+        Self { status, error: error.into(), leader: None }
     }
 
     /// The caller may try again.
     pub(crate) fn unavailable(error: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error)
+    }
+
+    /// Another process leads, and knows.
+    pub(crate) fn elsewhere(leader: String) -> Self {
+        let error = format!("{leader} leads and decides; this process only follows: ask there");
+        Self { leader: Some(leader), ..Self::new(StatusCode::MISDIRECTED_REQUEST, error) }
     }
 
     pub(crate) fn bad_request(error: impl Into<String>) -> Self {
@@ -35,7 +43,11 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(serde_json::json!({ "error": self.error }))).into_response();
+        let mut body = serde_json::json!({ "error": self.error });
+        if let Some(leader) = self.leader {
+            body["leader"] = leader.into();
+        }
+        let mut response = (self.status, Json(body)).into_response();
         match self.status {
             StatusCode::SERVICE_UNAVAILABLE => {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));

@@ -2,9 +2,11 @@
 //! Leaves out JSON and status codes.
 
 use crate::problem::Problem;
-use crate::views::{Gauges, QueueView, Status};
-use aisched_core::decision::Decision;
+use crate::views::{Gauges, QueueView, Status, StreamView};
 use aisched_core::engine::Engine;
+use aisched_core::event::Millis;
+use aisched_core::records::Record;
+use aisched_core::view::View;
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
 use std::collections::BTreeMap;
@@ -28,7 +30,7 @@ pub enum Query {
         /// At most so many.
         limit: usize,
         /// The way back.
-        reply: Reply<Vec<Arc<Decision>>>,
+        reply: Reply<Dated<Vec<Record>>>,
     },
     /// What is known of one pod.
     Decision {
@@ -37,8 +39,10 @@ pub enum Query {
         /// Name.
         name: String,
         /// The way back.
-        reply: Reply<Known>,
+        reply: Reply<Dated<Known>>,
     },
+    /// Everything that is known now, for work that is done elsewhere.
+    View(Reply<Arc<View>>),
     /// All nodes.
     Nodes(Reply<Nodes>),
     /// The scheduler's state.
@@ -47,13 +51,22 @@ pub enum Query {
     Gauges(Reply<Gauges>),
 }
 
+/// An answer, and the engine's time when it was given.
+#[derive(Clone, Debug)]
+pub struct Dated<T> {
+    /// When.
+    pub now: Millis,
+    /// The answer.
+    pub of: T,
+}
+
 /// What is known of a pod.
 #[derive(Clone, Debug)]
 pub enum Known {
     /// It was decided.
-    Decided(Arc<Decision>),
-    /// It waits; decided afresh on the cluster as it is, reporting on every node.
-    Waiting(Box<Decision>),
+    Decided(Box<Record>),
+    /// It waits: a record says what was true at its last attempt, and may be of an earlier pod of that name.
+    Waiting,
     /// It is on a node, and no decision on it is kept.
     Placed(Str),
     /// No pod of this name waits or is on a node, and no decision on it is kept.
@@ -69,15 +82,22 @@ pub struct Nodes {
     pub io_accounting: bool,
 }
 
-/// Answers a question from the engine; `apollo` gives the policy client's counts as JSON and is called only when they are asked for.
-pub fn answer(query: Query, engine: &Engine, apollo: impl FnOnce() -> serde_json::Value) {
+/// Answers a question from the engine at once; `apollo` gives the policy client's counts as JSON and is called only when they are asked
+/// for. Nothing here takes longer than looking up and sharing: what needs work is done on a [`View`], off the loop.
+pub fn answer(query: Query, engine: &Engine, now: Millis, apollo: impl FnOnce() -> serde_json::Value) {
     // Sending fails only when nobody waits any longer, and then there is nobody to tell.
     match query {
         Query::Synced(reply) => drop(reply.send(engine.is_synced())),
         Query::Decisions { reply, .. } if reply.is_closed() => {}
-        Query::Decisions { namespace, limit, reply } => drop(reply.send(latest(engine, namespace.as_deref(), limit))),
+        Query::Decisions { namespace, limit, reply } => {
+            drop(reply.send(Dated { now, of: latest(engine, namespace.as_deref(), limit) }));
+        }
         Query::Decision { reply, .. } if reply.is_closed() => {}
-        Query::Decision { namespace, name, reply } => drop(reply.send(known(engine, &namespace, &name))),
+        Query::Decision { namespace, name, reply } => {
+            drop(reply.send(Dated { now, of: known(engine, &namespace, &name) }));
+        }
+        Query::View(reply) if reply.is_closed() => {}
+        Query::View(reply) => drop(reply.send(Arc::new(engine.view(now)))),
         Query::Nodes(reply) => {
             let nodes = Nodes { nodes: engine.snapshot().nodes.clone(), io_accounting: engine.config().io_accounting };
             drop(reply.send(nodes));
@@ -89,21 +109,17 @@ pub fn answer(query: Query, engine: &Engine, apollo: impl FnOnce() -> serde_json
     }
 }
 
-fn latest(engine: &Engine, namespace: Option<&str>, limit: usize) -> Vec<Arc<Decision>> {
-    let wanted = |d: &&Arc<Decision>| namespace.is_none_or(|ns| d.pod.split_once('/').is_some_and(|(of, _)| of == ns));
+fn latest(engine: &Engine, namespace: Option<&str>, limit: usize) -> Vec<Record> {
+    let wanted = |r: &&Record| namespace.is_none_or(|ns| r.decision.pod.split_once('/').is_some_and(|(of, _)| of == ns));
     engine.records().newest_first().filter(wanted).take(limit).cloned().collect()
 }
 
-/// A waiting pod is decided afresh: a record says what was true at its last attempt, and may be of an earlier pod of that name.
 fn known(engine: &Engine, namespace: &str, name: &str) -> Known {
-    if let Some(mut decision) = engine.explain(namespace, name) {
-        if let Some(node) = decision.node.take() {
-            decision.message = Some(format!("waits for its next attempt; as the cluster is now, it would go to {node}"));
-        }
-        return Known::Waiting(Box::new(decision));
+    if engine.waiting().any(|w| *w.pod.namespace == *namespace && *w.pod.name == *name) {
+        return Known::Waiting;
     }
-    if let Some(decision) = engine.records().get(&format!("{namespace}/{name}")) {
-        return Known::Decided(decision.clone());
+    if let Some(record) = engine.records().get(&format!("{namespace}/{name}")) {
+        return Known::Decided(Box::new(record.clone()));
     }
     let is_there = |n: &&Arc<NodeInfo>| n.pods.iter().any(|p| *p.pod.namespace == *namespace && *p.pod.name == *name);
     engine.snapshot().nodes.iter().find(is_there).map_or(Known::Unknown, |n| Known::Placed(n.node.name.clone()))
@@ -119,6 +135,9 @@ fn status(engine: &Engine, apollo: serde_json::Value) -> Status {
         n_waiting: engine.waiting().count(),
         n_nodes: nodes.len(),
         n_pods: nodes.iter().map(|n| n.pods.len()).sum(),
+        leading: engine.is_leading(),
+        leader: None,
+        stream: StreamView::default(),
         apollo,
     }
 }

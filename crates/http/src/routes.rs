@@ -3,21 +3,26 @@
 
 use crate::access::{Authorizer, authorised};
 use crate::api;
+use crate::feed::Feed;
 use crate::health::Pulse;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::query::{Asker, Query};
 use crate::server::Limits;
+use aisched_core::view::View;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
+use serde_json::Value;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc};
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// Brings metrics up to date.
 pub type ScrapeHook = Arc<dyn Fn(&Metrics) + Send + Sync>;
@@ -38,6 +43,21 @@ pub struct Backend {
     pub before_scrape: Option<ScrapeHook>,
     /// Asked for each probe of health, where leaders are elected.
     pub lease_fault: Option<LeaseFault>,
+    /// Who leads, when it is another process.
+    pub leader: Option<Leader>,
+    /// The decisions as they are taken.
+    pub feed: Feed,
+    /// Works on what takes longer than looking up.
+    pub analyst: Arc<dyn Analyst>,
+}
+
+/// Who leads, when it is another process.
+pub type Leader = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// Works on a view, on a thread that may be kept busy.
+pub trait Analyst: Send + Sync {
+    /// The configuration in force, as it would be written, and what is known of where it comes from.
+    fn config(&self, view: &View) -> Value;
 }
 
 /// What handlers share.
@@ -48,14 +68,42 @@ pub(crate) struct Shared {
     limits: Limits,
     /// One permit per request that is not about health.
     slots: Semaphore,
+    /// The view that was taken last, and when: questions that come together share one.
+    latest: Mutex<Option<(Instant, Arc<View>)>>,
+    /// Answers that have no end of their own end with this.
+    pub(crate) stop: CancellationToken,
 }
 
+/// A view serves questions for so long.
+const FRESH: Duration = Duration::from_millis(200);
+
 impl Shared {
-    pub(crate) fn new(backend: Backend, limits: Limits) -> Self {
+    pub(crate) fn new(backend: Backend, limits: Limits, stop: CancellationToken) -> Self {
         let asker = Asker::new(backend.queries.clone(), limits.answer);
         let pulse =
             Pulse::new(Asker::new(backend.queries.clone(), limits.health), limits.pulse, limits.dead_after, backend.lease_fault.clone());
-        Self { backend, asker, pulse, limits, slots: Semaphore::new(limits.requests) }
+        let slots = Semaphore::new(limits.requests);
+        Self { backend, asker, pulse, limits, slots, latest: Mutex::default(), stop }
+    }
+
+    /// Everything that the engine knows, as of a moment ago.
+    pub(crate) async fn view(&self) -> Result<Arc<View>, Problem> {
+        let mut latest = self.latest.lock().await;
+        if let Some((_, view)) = latest.as_ref().filter(|(taken, _)| taken.elapsed() < FRESH) {
+            return Ok(view.clone());
+        }
+        *latest = None; // what it shares with the engine need not be copied while the next is taken
+        let view = self.asker.ask(Query::View).await?;
+        *latest = Some((Instant::now(), view.clone()));
+        Ok(view)
+    }
+
+    /// Refuses where another process leads: what this one would say of its queue and its decisions would be wrong.
+    pub(crate) fn leads(&self) -> Result<(), Problem> {
+        match self.backend.leader.as_ref().and_then(|leader| leader()) {
+            Some(leader) => Err(Problem::elsewhere(leader)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -65,13 +113,15 @@ pub(crate) struct Route {
     pub(crate) path: &'static str,
     /// Whether anyone may call it.
     pub(crate) open: bool,
+    /// How it is called.
+    pub(crate) method: Method,
     handler: MethodRouter<Arc<Shared>>,
 }
 
 /// Everything that is served.
 pub(crate) fn routes() -> Vec<Route> {
-    let open = |path, handler| Route { path, open: true, handler };
-    let guarded = |path, handler| Route { path, open: false, handler };
+    let open = |path, handler| Route { path, open: true, method: Method::GET, handler };
+    let guarded = |path, handler| Route { path, open: false, method: Method::GET, handler };
     let live = || get(|State(shared): State<Arc<Shared>>| async move { shared.pulse.live().await });
     vec![
         open("/healthz", live()),
@@ -80,9 +130,12 @@ pub(crate) fn routes() -> Vec<Route> {
         guarded("/metrics", get(api::metrics)),
         guarded("/api/openapi.json", get(api::openapi)),
         guarded("/api/v1/decisions", get(api::decisions)),
+        guarded("/api/v1/decisions/stream", get(api::stream)),
         guarded("/api/v1/decisions/{namespace}/{name}", get(api::decision)),
+        guarded("/api/v1/waiting", get(api::waiting)),
         guarded("/api/v1/nodes", get(api::nodes)),
         guarded("/api/v1/status", get(api::status)),
+        guarded("/api/v1/config", get(api::config)),
     ]
 }
 
@@ -98,6 +151,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(shared.clone(), bounded))
+        .layer(DefaultBodyLimit::max(usize::try_from(shared.limits.body_bytes).unwrap_or(usize::MAX)))
         .with_state(shared)
 }
 
@@ -126,15 +180,15 @@ async fn unknown_path(uri: Uri) -> Problem {
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} does nothing on {}; GET does", uri.path()))
+    let right = routes().into_iter().find(|r| r.path == uri.path()).map_or(Method::GET, |r| r.method);
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{method} does nothing on {}; {right} does", uri.path()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::views::{NodeView, QueueView, Status};
+    use crate::views::{NodeView, QueueView, Status, StreamView};
     use aisched_model::node::NodeInfo;
-    use serde_json::Value;
     use std::collections::BTreeSet;
 
     fn document() -> Value {
@@ -150,7 +204,8 @@ mod tests {
         let (document, routes) = (document(), routes());
         assert_eq!(keys(&document["paths"]), routes.iter().map(|r| r.path).collect());
         for route in routes {
-            let get = &document["paths"][route.path]["get"];
+            let get = &document["paths"][route.path][route.method.as_str().to_lowercase()];
+            assert!(get.is_object(), "{} {}", route.method, route.path);
             let secured = get.get("security").is_none();
             assert_eq!(secured, !route.open, "security of {}", route.path);
             let params = get["parameters"].as_array().into_iter().flatten().filter(|p| p["in"] == "path");
@@ -170,8 +225,19 @@ mod tests {
     #[test]
     fn shapes_in_the_document_are_those_of_the_values() {
         let queue = QueueView::default();
-        let status =
-            Status { version: "", synced: true, config_generation: 0, queue, n_waiting: 0, n_nodes: 0, n_pods: 0, apollo: Value::Null };
+        let status = Status {
+            version: "",
+            synced: true,
+            config_generation: 0,
+            queue,
+            n_waiting: 0,
+            n_nodes: 0,
+            n_pods: 0,
+            leading: true,
+            leader: None,
+            stream: StreamView::default(),
+            apollo: Value::Null,
+        };
         let node = serde_json::to_value(NodeView::new(&NodeInfo::default(), true)).unwrap();
         let status = serde_json::to_value(status).unwrap();
         let schemas = &document()["components"]["schemas"];

@@ -86,7 +86,7 @@ impl Default for Limits {
         Self {
             connections: 512,
             requests: 64,
-            body_bytes: 64 << 10,
+            body_bytes: 1 << 20,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(60),
             request: Duration::from_secs(10),
@@ -155,7 +155,12 @@ pub async fn serve(options: Options, backend: Backend, shutdown: impl Future<Out
     let listener = TcpListener::bind(options.address).await.map_err(|e| unbound(options.address, e))?;
     let address = listener.local_addr().map_err(|e| unbound(options.address, e))?;
     let stop = CancellationToken::new();
-    let door = Door { tls, router: router(Arc::new(Shared::new(backend, options.limits))), limits: options.limits, stop: stop.clone() };
+    let door = Door {
+        tls,
+        router: router(Arc::new(Shared::new(backend, options.limits, stop.clone()))),
+        limits: options.limits,
+        stop: stop.clone(),
+    };
     let task = tokio::spawn(async move {
         let reloading = tokio::spawn(reload(certificate, options.reload_every, stop.clone()));
         let accepting = tokio::spawn(door.accept(listener));

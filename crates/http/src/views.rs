@@ -112,8 +112,24 @@ pub struct Status {
     pub n_nodes: usize,
     /// Pods on nodes, those on their way included.
     pub n_pods: usize,
+    /// Whether this process decides; another may.
+    pub leading: bool,
+    /// Who leads instead, as its Lease names it.
+    pub leader: Option<String>,
+    /// Readers of the stream of decisions.
+    pub stream: StreamView,
     /// The policy client's counts.
     pub apollo: serde_json::Value,
+}
+
+/// Readers of the stream of decisions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamView {
+    /// Readers now.
+    pub readers: usize,
+    /// Decisions that were not sent to a reader, because it had not read the ones before, since the start.
+    pub missed: u64,
 }
 
 /// What a scrape asks the engine for.

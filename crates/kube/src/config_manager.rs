@@ -91,6 +91,8 @@ pub struct ConfigManager {
     standing: Option<watch::Receiver<Standing>>,
     /// Whether this process led when that was last looked at.
     led: bool,
+    /// The faults of the object, where there is one.
+    verdict: watch::Sender<Option<Vec<String>>>,
 }
 
 impl ConfigManager {
@@ -116,7 +118,14 @@ impl ConfigManager {
             seen: None,
             standing: None,
             led: false,
+            verdict: watch::channel(None).0,
         }
+    }
+
+    /// What is wrong with the object as it is now (nothing: it is in force); `None` while there is no object.
+    #[must_use]
+    pub fn verdict(&self) -> watch::Receiver<Option<Vec<String>>> {
+        self.verdict.subscribe()
     }
 
     /// Follows the configuration always, and speaks of it only while this process leads.
@@ -187,11 +196,13 @@ impl ConfigManager {
             }
         };
         self.tell_status(object, &faults);
+        self.verdict.send_replace(Some(faults.iter().map(ToString::to_string).collect()));
         self.judged = Some((object.spec.clone(), faults));
     }
 
     fn back_to_defaults(&mut self, why: &str) {
         (self.judged, self.seen) = (None, None);
+        self.verdict.send_replace(None);
         self.put_in_force(Config::default(), why);
     }
 

@@ -81,6 +81,18 @@ impl ForeignObjects {
         }
     }
 
+    /// Every object.
+    pub fn iter(&self) -> impl Iterator<Item = Foreign> {
+        let workloads = self.workloads.values().cloned().map(Foreign::Workload);
+        let queues = self.queues.values().cloned().map(Foreign::Queue);
+        let workflows = self.workflows.values().cloned().map(Foreign::Workflow);
+        let topologies = self.topologies.iter().map(|(name, levels)| Foreign::Topology(name.clone(), levels.clone()));
+        let datasets = self.datasets.iter().map(|(key, percent)| Foreign::Dataset(key.clone(), *percent));
+        let storages = self.node_storage.by_object.values().cloned().map(Foreign::NodeStorage);
+        let replicas = self.replicas.by_name.values().cloned().map(Foreign::Replica);
+        workloads.chain(queues).chain(workflows).chain(topologies).chain(datasets).chain(storages).chain(replicas)
+    }
+
     /// Takes an object away.
     pub fn remove(&mut self, name: &ForeignName) {
         match name {

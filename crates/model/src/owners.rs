@@ -33,6 +33,11 @@ impl Owners {
         };
     }
 
+    /// Every owner with what it selects.
+    pub fn iter(&self) -> impl Iterator<Item = (&OwnerId, &Arc<LabelSelector>)> {
+        self.0.iter()
+    }
+
     /// The pods that are of one kind with this one: what all of its services and its controller select. Empty when it has none.
     ///
     /// Example: service `app=web` and ReplicaSet `app=web,hash=1` make `app=web,app=web,hash=1`. As in kube-scheduler, the word of a

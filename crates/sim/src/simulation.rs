@@ -111,7 +111,7 @@ impl Simulation {
         if options.all_pods {
             scheduler_names.extend(scenario.pods().map(|pod| pod.spec.scheduler_name.clone()));
         }
-        let profiles = scheduler_names.iter().map(|name| options.plugins.profile(name.clone())).collect();
+        let profiles: Vec<Profile> = scheduler_names.iter().map(|name| options.plugins.profile(name.clone())).collect();
         let engine = EngineOptions { seed: options.seed, report_nodes: options.report_nodes, records: 0, ..EngineOptions::default() };
         let order = scenario.pods().map(|pod| pod.uid.clone()).collect();
         let pods = scenario.pods().map(|pod| (pod.uid.clone(), pod.clone())).collect();

@@ -1,15 +1,16 @@
 //! A real server of the decision API, in front of a real engine that has placed an example's pods; for tests.
 //! Lets whoever has the token `admin` in.
 
+use crate::run::analyst::Analyst;
 use aisched_core::engine::{Engine, EngineOptions};
 use aisched_core::event::{Action, BindOutcome, Event};
 use aisched_core::profile::Profile;
-use aisched_http::{Access, Allowed, Authorizer, Backend, CertificateSource, Metrics, Options, answer, serve};
+use aisched_http::{Access, Allowed, Authorizer, Backend, CertificateSource, Feed, Metrics, Options, answer, serve};
 use aisched_model::config::Config;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -43,12 +44,15 @@ impl Server {
             authorizer: Arc::new(Doorman),
             before_scrape: None,
             lease_fault: None,
+            leader: None,
+            feed: Feed::default(),
+            analyst: Arc::new(Analyst { config: "keti/default".into(), verdict: watch::channel(None).1 }),
         };
         let server = serve(options, backend, std::future::pending()).await.unwrap();
         let engine = engine();
         tokio::spawn(async move {
             while let Some(query) = asked.recv().await {
-                answer(query, &engine, || serde_json::Value::Null);
+                answer(query, &engine, 0, || serde_json::Value::Null);
             }
         });
         Self { address: server.address(), dir }

@@ -48,6 +48,7 @@ impl Edges {
             Action::Decided(decision) => {
                 let preempts = self.preempting.contains(&decision.scheduler_name);
                 self.measures.decided(&decision, took, preempts);
+                self.feed.publish(&decision);
                 log_decision(&decision);
             }
         }

@@ -1,6 +1,7 @@
 //! The edges that the event loop talks to: API server, APOLLO, HTTP. Started here, listened to here.
 //! Leaves out what the engine's actions mean to them: `carry_out`.
 
+use super::analyst::Analyst;
 use super::https::{self, Https};
 use super::measure::Measures;
 use super::setup::Setup;
@@ -8,8 +9,9 @@ use crate::flags::RunArgs;
 use crate::logging::Logging;
 use aisched_apollo::{ClientConfig, PolicyAnswer, PolicyClient, TlsFiles};
 use aisched_core::engine::Engine;
+use aisched_core::event::Millis;
 use aisched_core::event::{self, Event};
-use aisched_http::{Metrics, Query};
+use aisched_http::{Feed, Metrics, Query};
 use aisched_kube::bind::{BindOptions, Binder};
 use aisched_kube::client::{Clients, connect};
 use aisched_kube::config_manager::{self, ConfigManager, ConfigOptions};
@@ -48,6 +50,8 @@ pub(super) struct Edges {
     queries: Receiver<Query>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) measures: Measures,
+    /// Who listens to the decisions.
+    pub(super) feed: Feed,
     /// Profiles whose pods may preempt others.
     pub(super) preempting: BTreeSet<Str>,
     pub(super) event_sender: UnboundedSender<Event>,
@@ -84,6 +88,7 @@ impl Edges {
         let election = setup.election.clone().map(elect);
         let standing = election.as_ref().map(Election::standing);
         let config = ConfigManager::new(clients.watch.clone(), options, event_sender.clone(), recorder.clone(), health.clone(), gate);
+        let analyst = Arc::new(Analyst { config: args.config_object(), verdict: config.verdict() });
         watches.spawn(config.electing(standing.clone()).run());
         let policies = PolicyClient::new(ClientConfig::default(), answer_sender);
         let (query_sender, queries) = channel(QUERIES);
@@ -97,12 +102,15 @@ impl Edges {
             health: health.clone(),
             lease: setup.election.as_ref().map(ToString::to_string).zip(standing),
         };
-        let https = Https::serve(args, query_sender, metrics.clone(), &clients, counted).await?;
+        let feed = Feed::default();
+        let asked = https::Asked { queries: query_sender, feed: feed.clone(), analyst };
+        let https = Https::serve(args, asked, metrics.clone(), &clients, counted).await?;
         let volumes = VolumeBinder::new(clients.calls.clone(), VolumeBindOptions::default());
         let edges = Self {
             events,
             queries,
             measures: Measures::new(metrics.clone()),
+            feed,
             metrics,
             answers,
             extenders,
@@ -161,8 +169,8 @@ impl Edges {
         Arc::new(config)
     }
 
-    pub(super) fn answer(&self, query: Query, engine: &Engine) {
-        aisched_http::answer(query, engine, || https::apollo_view(&self.policies.stats()));
+    pub(super) fn answer(&self, query: Query, engine: &Engine, now: Millis) {
+        aisched_http::answer(query, engine, now, || https::apollo_view(&self.policies.stats()));
     }
 
     /// Waits until the policy service knows what became of its answers.

@@ -3,7 +3,9 @@
 
 use crate::flags::RunArgs;
 use aisched_apollo::{BreakerState, LATENCY_BUCKETS_MS, PolicyClient, Stats};
-use aisched_http::{Access, Allowed, AuthError, Authorizer, Backend, CertificateSource, LeaseFault, Metrics, Options, Query, Server};
+use aisched_http::{
+    Access, Allowed, Analyst, AuthError, Authorizer, Backend, CertificateSource, Feed, Leader, LeaseFault, Metrics, Options, Query, Server,
+};
 use aisched_kube::authorize::{ReviewOptions, Reviewer, Verdict};
 use aisched_kube::client::Clients;
 use aisched_kube::events::Recorder;
@@ -29,6 +31,13 @@ pub(super) struct Counted {
     pub(super) lease: Option<(String, watch::Receiver<Standing>)>,
 }
 
+/// What questions go to.
+pub(super) struct Asked {
+    pub(super) queries: Sender<Query>,
+    pub(super) feed: Feed,
+    pub(super) analyst: Arc<dyn Analyst>,
+}
+
 /// The server, and the way to stop it.
 pub(super) struct Https {
     server: Server,
@@ -39,7 +48,7 @@ impl Https {
     /// Serves until it is stopped; port 0 serves nothing.
     pub(super) async fn serve(
         args: &RunArgs,
-        queries: Sender<Query>,
+        asked: Asked,
         metrics: Arc<Metrics>,
         clients: &Clients,
         counted: Counted,
@@ -54,10 +63,13 @@ impl Https {
         let standing = counted.lease.as_ref().map(|(_, standing)| standing.clone());
         let options = Options::new(SocketAddr::new(args.bind_address, args.secure_port), certificate);
         let backend = Backend {
-            queries,
+            queries: asked.queries,
             metrics,
             authorizer: Arc::new(Reviews(Reviewer::new(clients.calls.clone(), ReviewOptions::default()))),
             before_scrape: Some(Arc::new(move |metrics: &Metrics| counted.show(metrics))),
+            leader: standing.clone().map(leader),
+            feed: asked.feed,
+            analyst: asked.analyst,
             lease_fault: standing.map(|standing| -> LeaseFault { Arc::new(move || standing.borrow().fault()) }),
         };
         let (stop, stopped) = oneshot::channel();
@@ -71,6 +83,14 @@ impl Https {
         let _gone = self.stop.send(());
         self.server.stopped().await;
     }
+}
+
+/// Who leads, as the Lease names it, while this process follows.
+fn leader(standing: watch::Receiver<Standing>) -> Leader {
+    Arc::new(move || match &*standing.borrow() {
+        Standing::Following(holder) => Some(holder.as_ref().map_or("nobody yet", |holder| holder).to_owned()),
+        Standing::Leading(_) | Standing::Lost(_) => None,
+    })
 }
 
 impl Counted {

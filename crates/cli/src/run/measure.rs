@@ -36,9 +36,9 @@ impl Measures {
         }
     }
 
-    /// A bind has ended, of which the engine has not been told yet.
-    pub(super) fn bind_ended(&mut self, engine: &Engine, now: Millis, pod: &PodRef, outcome: &BindOutcome) {
-        let Some((profile, began)) = self.under_way.remove(&pod.uid) else { return };
+    /// A bind has ended, of which the engine has not been told yet; gives how long the attempt took.
+    pub(super) fn bind_ended(&mut self, engine: &Engine, now: Millis, pod: &PodRef, outcome: &BindOutcome) -> Option<Duration> {
+        let (profile, began) = self.under_way.remove(&pod.uid)?;
         match outcome {
             BindOutcome::Bound => {
                 self.metrics.attempt(&profile, AttemptResult::Scheduled, began.elapsed());
@@ -51,6 +51,7 @@ impl Measures {
             }
             BindOutcome::Gone(_) => {} // it was no attempt of ours that ended it
         }
+        Some(began.elapsed())
     }
 
     pub(super) fn handled(&self, event: &'static str, took: Duration) {

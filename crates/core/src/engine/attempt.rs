@@ -9,6 +9,7 @@ use crate::framework::Attempt;
 use crate::preemption::Nominate;
 use crate::profile::Profile;
 use crate::queue::Waiting;
+use crate::records::{Record, Took};
 use crate::templates::Templates;
 use crate::workload_profile::WorkloadProfile;
 use aisched_model::Str;
@@ -45,10 +46,14 @@ impl Engine {
         self.templates = templates;
         let Some(decided) = decided else { return };
         let Some(consult) = self.ask_more(&pod, consult, &decided.outcome) else { return };
+        let salt = self.salt();
         self.n_decisions += 1;
         self.report_hints(&pod, &decided.workload);
         let decision = Arc::new(decided.outcome.decision);
-        self.records.add(decision.clone());
+        if let Some(w) = self.queue.get(&pod.uid) {
+            let (attempt, waited_ms) = (w.attempts, now.saturating_sub(w.since));
+            self.records.add(Record { decision: decision.clone(), salt, at: now, attempt, waited_ms, took: Took::default() });
+        }
         self.actions.push(Action::Decided(decision.clone()));
         match &decision.node {
             Some(node) => self.assume(now, &pod, node, &decided.workload, decided.outcome.volumes),
@@ -74,8 +79,7 @@ impl Engine {
         heard: Heard<'_>,
         memory: Option<&mut Templates>,
     ) -> Option<Decided> {
-        let salt = self.options.seed.wrapping_add(self.n_decisions);
-        let choice = Choice { salt, report_nodes, policy_source: waiting.policy_source, heard, in_peace: &waiting.raided };
+        let choice = Choice { salt: self.salt(), report_nodes, policy_source: waiting.policy_source, heard, in_peace: &waiting.raided };
         let (outcome, workload) = self.attempt(waiting, |profile, attempt| match memory {
             // A pod that names its node is like no other.
             Some(templates) if attempt.pod.node.is_none() => {

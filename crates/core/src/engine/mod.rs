@@ -28,19 +28,21 @@ mod tests_volumes;
 mod waiting;
 
 use crate::cache::Cache;
-use crate::consult::{Extender, Heard};
+use crate::consult::Extender;
 use crate::decision::Decision;
 use crate::event::{Action, BindOutcome, Event, Millis, PodRef};
 use crate::framework::ClusterEvent;
 use crate::profile::Profile;
 use crate::provisioning::Provisioning;
 use crate::queue::{Depth, Due, Queue, QueueOptions, Waiting};
-use crate::records::Records;
+use crate::records::{Records, Took};
 use crate::rejections::Rejections;
 use crate::templates::Templates;
+use crate::view::{Held, View, decide_alone};
 use aisched_model::Str;
 use aisched_model::config::Config;
 use aisched_model::node::Node;
+use aisched_model::pod::Pod;
 use aisched_model::snapshot::Snapshot;
 use aisched_model::volume::{Claim, VolumePlan};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -60,7 +62,7 @@ pub struct EngineOptions {
     pub queue: QueueOptions,
     /// Nodes that a decision reports on; `usize::MAX` for all.
     pub report_nodes: usize,
-    /// Decisions kept for explanations.
+    /// Decisions kept for explanations; see [`Records`].
     pub records: usize,
     /// Whether it only follows what happens until [`Event::Leading`]: another process leads.
     pub standby: bool,
@@ -68,14 +70,14 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { seed: 0, queue: QueueOptions::default(), report_nodes: 20, records: 1000, standby: false }
+        Self { seed: 0, queue: QueueOptions::default(), report_nodes: 20, records: 10_000, standby: false }
     }
 }
 
 /// The scheduler.
 pub struct Engine {
     options: EngineOptions,
-    profiles: Vec<Profile>,
+    profiles: Arc<[Profile]>,
     config: Arc<Config>,
     cache: Cache,
     /// What is remembered of earlier decisions.
@@ -121,10 +123,10 @@ impl Binding {
 impl Engine {
     /// An engine that knows nothing yet. It decides nothing before [`Event::Synced`].
     #[must_use]
-    pub fn new(profiles: Vec<Profile>, options: EngineOptions) -> Self {
+    pub fn new(profiles: impl Into<Arc<[Profile]>>, options: EngineOptions) -> Self {
         Self {
             options,
-            profiles,
+            profiles: profiles.into(),
             config: Arc::default(),
             cache: Cache::default(),
             templates: Templates::default(),
@@ -285,12 +287,45 @@ impl Engine {
     #[must_use]
     pub fn explain(&self, namespace: &str, name: &str) -> Option<Decision> {
         let waiting = self.queue.iter().find(|w| *w.pod.namespace == *namespace && *w.pod.name == *name)?;
-        let mut decision = self.decide_for(waiting, usize::MAX, Heard::default(), None)?.outcome.decision;
-        if let Some(reason) = self.queue.gated(&waiting.pod.uid).or(waiting.held.as_deref()) {
+        let profile = self.profile_of(&waiting.pod.spec.scheduler_name)?;
+        let mut decision = decide_alone(profile, self.cache.snapshot(), &self.config, waiting, self.salt());
+        if let Some(reason) = self.held(waiting) {
             decision.node = None;
             decision.message = Some(reason.into());
         }
         Some(decision)
+    }
+
+    /// Why a waiting pod may not be tried now, if it may not.
+    fn held<'a>(&'a self, waiting: &'a Waiting) -> Option<&'a str> {
+        self.queue.gated(&waiting.pod.uid).or(waiting.held.as_deref())
+    }
+
+    /// Decides between equals in the next decision.
+    fn salt(&self) -> u64 {
+        self.options.seed.wrapping_add(self.n_decisions)
+    }
+
+    /// Everything that it knows now. Objects are shared, so that this takes a moment however large the cluster is; what is asked of the
+    /// view costs scheduling nothing.
+    #[must_use]
+    pub fn view(&self, now: Millis) -> View {
+        let last = |pod: &Pod| self.records.get(&pod.full_name()).filter(|r| r.decision.uid == pod.uid).cloned();
+        let held = |w: &Waiting| Held { waiting: w.clone(), held: self.held(w).map(Str::from), last: last(&w.pod) };
+        View {
+            now,
+            snapshot: self.cache.snapshot().clone(),
+            as_written: self.as_written.clone(),
+            waiting: self.queue.iter().map(held).collect(),
+            config: self.config.clone(),
+            profiles: self.profiles.clone(),
+            salt: self.salt(),
+        }
+    }
+
+    /// Notes how long the latest decision on a pod took, by the clock of whoever drives this.
+    pub fn timed(&mut self, pod: &str, took: Took) {
+        self.records.timed(pod, took);
     }
 
     fn profile_of(&self, scheduler_name: &str) -> Option<&Profile> {

@@ -10,6 +10,7 @@ use aisched_model::node::Node;
 use aisched_model::pod::Pod;
 use aisched_model::storage_facts::{Fault, IoDemand};
 use aisched_model::volume::{Claim, CsiDriver, CsiNode};
+use alloc::format;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -201,6 +202,7 @@ impl Engine {
 
     pub(super) fn pod_gone(&mut self, now: Millis, pod: &PodRef) {
         if self.queue.remove(&pod.uid).is_some() {
+            self.records.forget_refused(&format!("{}/{}", pod.namespace, pod.name));
             self.actions.push(Action::ForgetPolicy(pod.uid.clone()));
         }
         self.consults.remove(&pod.uid);

@@ -132,7 +132,7 @@ fn pod_is_bound_and_the_event_says_so() {
     let mut world = World::new([node("n")]);
     assert_eq!(world.pod(pod("p")), ["bind p n"]);
     assert_eq!(world.bind_ends("p", "n", BindOutcome::Bound), ["event Scheduled: Successfully assigned default/p to n"]);
-    assert_eq!(world.engine.records().get("default/p").unwrap().node.as_deref(), Some("n"));
+    assert_eq!(world.engine.records().get("default/p").unwrap().decision.node.as_deref(), Some("n"));
 }
 
 #[test]

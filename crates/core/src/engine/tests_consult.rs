@@ -81,7 +81,7 @@ fn scores_count_tenfold_with_their_weight_and_are_explained() {
     let mut world = world(extender(), [node("a"), node("b")]);
     world.pod(pod("p"));
     world.told(1, judged([("a", 7), ("b", 3)], []));
-    let decision = world.engine.records().get("default/p").unwrap();
+    let decision = &world.engine.records().get("default/p").unwrap().decision;
     assert_eq!((decision.score("a", "Extender"), decision.score("b", "Extender")), (Some(140), Some(60)));
     assert_eq!(decision.source("a", "Extender", "extenders"), Some("10 times 7 by http://e, weight 2"));
 }
@@ -162,7 +162,7 @@ fn answer_counts_on_the_cluster_of_the_moment() {
     assert_eq!(world.told(1, judged([("a", 0), ("b", 0)], [])), ["consult p on c"]);
     assert_eq!(world.told(1, judged([("a", 0)], [])), NONE, "an answer to an older question");
     assert_eq!(world.told(2, judged([("c", 0)], [])), ["bind p c"]);
-    assert_eq!(world.engine.records().get("default/p").unwrap().n_nodes, 3);
+    assert_eq!(world.engine.records().get("default/p").unwrap().decision.n_nodes, 3);
 }
 
 fn world_of_p_on_two() -> World {

@@ -134,7 +134,8 @@ async fn status_counts_what_there_is() {
     let expected = json!({
         "version": env!("CARGO_PKG_VERSION"), "synced": true, "configGeneration": 0,
         "queue": {"active": 0, "backoff": 0, "unschedulable": 1, "gated": 0},
-        "nWaiting": 1, "nNodes": 2, "nPods": 3, "apollo": {"calls": 3},
+        "nWaiting": 1, "nNodes": 2, "nPods": 3, "leading": true, "leader": null, "stream": {"readers": 0, "missed": 0},
+        "apollo": {"calls": 3},
     });
     assert_eq!(status, expected);
 }

@@ -50,8 +50,8 @@ async fn request_too_many_is_refused_and_health_is_not() {
 #[tokio::test]
 async fn large_body_is_refused() {
     let world = World::with(engine()).await;
-    let answer = world.send(Method::POST, "/api/v1/status", Some("admin"), Body::from(vec![0; (64 << 10) + 1])).await;
-    assert_eq!(answer.error(), (413, "the body has 65537 bytes; at most 65536 are taken".into()));
+    let answer = world.send(Method::POST, "/api/v1/status", Some("admin"), Body::from(vec![0; (1 << 20) + 1])).await;
+    assert_eq!(answer.error(), (413, "the body has 1048577 bytes; at most 1048576 are taken".into()));
 }
 
 #[tokio::test]

@@ -7,5 +7,6 @@ mod access;
 mod api;
 mod bounds;
 mod health;
+mod records;
 mod tls;
 mod world;

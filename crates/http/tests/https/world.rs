@@ -4,9 +4,10 @@
 use aisched_core::engine::{Engine, EngineOptions};
 use aisched_core::event::{Action, BindOutcome, Event};
 use aisched_core::profile::{Profile, Weight};
+use aisched_core::view::View;
 use aisched_http::{
-    Access, Allowed, AuthError, Authorizer, Backend, CertificateSource, LeaseFault, Limits, Metrics, Options, Query, ScrapeHook, Server,
-    answer, serve,
+    Access, Allowed, Analyst, AuthError, Authorizer, Backend, CertificateSource, Feed, LeaseFault, Limits, Metrics, Options, Query,
+    ScrapeHook, Server, answer, serve,
 };
 use aisched_model::config::Config;
 use aisched_model::node::Node;
@@ -20,6 +21,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use serde_json::{Value, json};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -50,12 +52,24 @@ impl Authorizer for Doorman {
     }
 }
 
+/// Says what it was given.
+pub(crate) struct Parrot;
+
+impl Analyst for Parrot {
+    fn config(&self, view: &View) -> Value {
+        json!({"generation": view.config.generation})
+    }
+}
+
 pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) doorman: Arc<Doorman>,
     pub(crate) metrics: Arc<Metrics>,
     /// What is wrong with the lease.
     pub(crate) lease: Arc<Mutex<Option<String>>>,
+    /// Who leads instead.
+    pub(crate) leader: Arc<Mutex<Option<String>>>,
+    pub(crate) feed: Feed,
     pub(crate) dir: TempDir,
     server: Server,
     stop: oneshot::Sender<()>,
@@ -67,7 +81,7 @@ impl World {
         let (queries, mut asked) = mpsc::channel(16);
         tokio::spawn(async move {
             while let Some(query) = asked.recv().await {
-                answer(query, &engine, || serde_json::json!({"calls": 3}));
+                answer(query, &engine, 1000, || serde_json::json!({"calls": 3}));
             }
         });
         Self::serving(queries, Limits::default()).await
@@ -87,10 +101,21 @@ impl World {
         let lease = Arc::<Mutex<Option<String>>>::default();
         let said = lease.clone();
         let lease_fault: Option<LeaseFault> = Some(Arc::new(move || said.lock().unwrap().clone()));
-        let backend = Backend { queries, metrics: metrics.clone(), authorizer: doorman.clone(), before_scrape, lease_fault };
+        let (leader, feed) = (Arc::<Mutex<Option<String>>>::default(), Feed::default());
+        let told = leader.clone();
+        let backend = Backend {
+            queries,
+            metrics: metrics.clone(),
+            authorizer: doorman.clone(),
+            before_scrape,
+            lease_fault,
+            leader: Some(Arc::new(move || told.lock().unwrap().clone())),
+            feed: feed.clone(),
+            analyst: Arc::new(Parrot),
+        };
         let (stop, stopping) = oneshot::channel::<()>();
         let server = serve(options, backend, async move { drop(stopping.await) }).await.unwrap();
-        Self { address: server.address(), doorman, metrics, lease, dir, server, stop }
+        Self { address: server.address(), doorman, metrics, lease, leader, feed, dir, server, stop }
     }
 
     pub(crate) fn certificate(&self) -> PathBuf {
@@ -155,6 +180,9 @@ pub(crate) fn idle_backend() -> Backend {
         authorizer: Arc::<Doorman>::default(),
         before_scrape: None,
         lease_fault: None,
+        leader: None,
+        feed: Feed::default(),
+        analyst: Arc::new(Parrot),
     }
 }
 

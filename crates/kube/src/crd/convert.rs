@@ -2,7 +2,7 @@
 //! Leaves out validation, which comes first.
 
 use super::validate::{ConfigFault, faults_of_spec};
-use super::{AIStorageConfig, AIStorageConfigSpec, ApolloSpec, CsdSpec, TraitsSpec};
+use super::{AIStorageConfig, AIStorageConfigSpec, ApolloSpec, CsdSpec, StorageTiersSpec, TraitsSpec};
 use aisched_model::Str;
 use aisched_model::config::{ApolloConfig, Config, CsdBonuses, StorageTiers, Traits, hundredths};
 
@@ -85,16 +85,45 @@ impl From<&Traits> for TraitsSpec {
     }
 }
 
+impl From<&Config> for AIStorageConfigSpec {
+    fn from(config: &Config) -> Self {
+        let tiers = &config.storage_tiers;
+        Self {
+            plugins: (&config.plugins).into(),
+            preprocessing_types: config.preprocessing_types.iter().map(|(name, t)| (name.to_string(), TraitsSpec::from(t))).collect(),
+            storage_tiers: StorageTiersSpec {
+                nvme: (&tiers.nvme).into(),
+                ssd: (&tiers.ssd).into(),
+                hdd: (&tiers.hdd).into(),
+                csd: (&tiers.csd).into(),
+            },
+            apollo: (&config.apollo).into(),
+            io_accounting: config.io_accounting,
+            signals: (&config.signals).into(),
+        }
+    }
+}
+
 impl Default for CsdSpec {
     fn default() -> Self {
-        let csd = StorageTiers::default().csd;
+        Self::from(&StorageTiers::default().csd)
+    }
+}
+
+impl From<&CsdBonuses> for CsdSpec {
+    fn from(csd: &CsdBonuses) -> Self {
         Self { filtering_bonus: csd.filtering, aggregation_bonus: csd.aggregation, transformation_bonus: csd.transformation }
     }
 }
 
 impl Default for ApolloSpec {
     fn default() -> Self {
-        let apollo = ApolloConfig::default();
+        Self::from(&ApolloConfig::default())
+    }
+}
+
+impl From<&ApolloConfig> for ApolloSpec {
+    fn from(apollo: &ApolloConfig) -> Self {
         let seconds = |ms: u64| i64::try_from(ms / 1000).unwrap_or(i64::MAX);
         let millis = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
         Self {

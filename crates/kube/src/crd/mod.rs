@@ -123,7 +123,12 @@ macro_rules! tiers {
 
         impl Default for $name {
             fn default() -> Self {
-                let tier = model::StorageTiers::default().$tier;
+                Self::from(&model::StorageTiers::default().$tier)
+            }
+        }
+
+        impl From<&model::TierScores> for $name {
+            fn from(tier: &model::TierScores) -> Self {
                 Self {
                     read_heavy_score: tier.read_heavy,
                     write_heavy_score: tier.write_heavy,
@@ -231,15 +236,7 @@ pub struct ConditionStatus {
 
 impl Default for AIStorageConfigSpec {
     fn default() -> Self {
-        let config = Config::default();
-        Self {
-            plugins: PluginsSpec::default(),
-            preprocessing_types: config.preprocessing_types.iter().map(|(name, t)| (name.to_string(), TraitsSpec::from(t))).collect(),
-            storage_tiers: StorageTiersSpec::default(),
-            apollo: ApolloSpec::default(),
-            io_accounting: config.io_accounting,
-            signals: SignalsSpec::default(),
-        }
+        Self::from(&Config::default())
     }
 }
 

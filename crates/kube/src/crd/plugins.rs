@@ -30,15 +30,20 @@ macro_rules! plugin {
 
         impl Default for $section {
             fn default() -> Self {
-                let plugin = Plugins::default().$at;
-                Self { enabled: plugin.enabled, weight: plugin.weight, scoring: $scoring::default() }
+                Self::from(&Plugins::default().$at)
             }
         }
 
         impl Default for $scoring {
             fn default() -> Self {
-                let scoring = Plugins::default().$at.scoring;
-                Self { $($key: scoring.$part),* }
+                $section::default().scoring
+            }
+        }
+
+        impl From<&PluginConfig<model::$model>> for $section {
+            fn from(plugin: &PluginConfig<model::$model>) -> Self {
+                let scoring = $scoring { $($key: plugin.scoring.$part),* };
+                Self { enabled: plugin.enabled, weight: plugin.weight, scoring }
             }
         }
 
@@ -148,6 +153,19 @@ pub struct PluginsSpec {
     pub pipeline_stage_aware: PipelineStageAwareSpec,
     /// CSIStorageAware.
     pub csi_storage_aware: CsiStorageAwareSpec,
+}
+
+impl From<&Plugins> for PluginsSpec {
+    fn from(plugins: &Plugins) -> Self {
+        Self {
+            data_locality_aware: (&plugins.data_locality_aware).into(),
+            storage_tier_aware: (&plugins.storage_tier_aware).into(),
+            io_pattern_based: (&plugins.io_pattern_based).into(),
+            kueue_aware: (&plugins.kueue_aware).into(),
+            pipeline_stage_aware: (&plugins.pipeline_stage_aware).into(),
+            csi_storage_aware: (&plugins.csi_storage_aware).into(),
+        }
+    }
 }
 
 impl From<&PluginsSpec> for Plugins {

@@ -16,7 +16,12 @@ macro_rules! switches {
 
         impl Default for SignalsSpec {
             fn default() -> Self {
-                let signals = Signals::default();
+                Self::from(&Signals::default())
+            }
+        }
+
+        impl From<&Signals> for SignalsSpec {
+            fn from(signals: &Signals) -> Self {
                 Self { $($name: signals.$name),+ }
             }
         }
