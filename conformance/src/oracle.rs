@@ -10,8 +10,14 @@ use std::process::{Command, Stdio};
 
 /// Answers to the scenarios, in their order; `tell` hears of each.
 pub(crate) fn ask(program: &Path, scenarios: &[Scenario], mut tell: impl FnMut(usize, Answer) -> Result<()>) -> Result<()> {
-    let mut child =
-        Command::new(program).arg("oracle").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("cannot start the oracle")?;
+    // Gates are a process's, and a family's scenarios have the same.
+    let gates = scenarios.first().map(|scenario| scenario.gates.as_str()).unwrap_or_default();
+    let mut child = Command::new(program)
+        .args(["oracle", "-feature-gates", gates])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start the oracle")?;
     let stdin = child.stdin.take().context("the oracle has no input")?;
     let stdout = child.stdout.take().context("the oracle has no output")?;
     std::thread::scope(|scope| {

@@ -66,8 +66,9 @@ fn fill(answer: &mut Answer, scenario: &Scenario) -> Result<()> {
 
 /// An engine that knows the whole cluster.
 fn engine(scenario: &Scenario) -> Result<Engine> {
+    let (features, _) = Features::read(scenario.gates.split(',')).map_err(|fault| anyhow!(fault))?;
     let text = scenario.config.as_ref().map_or_else(|| DEFAULT_CONFIG.to_owned(), ToString::to_string);
-    let config = scheduler_config::load(&text, "config", Features::default()).map_err(|faults| anyhow!("{}", joined(&faults)))?;
+    let config = scheduler_config::load(&text, "config", features).map_err(|faults| anyhow!("{}", joined(&faults)))?;
     let list = json!({"apiVersion": "v1", "kind": "List", "items": scenario.objects}).to_string();
     let objects = parse_documents(&list, &scenario.name).map_err(|faults| anyhow!("{}", joined(&faults)))?;
     let mut events: Vec<Event> = objects.into_iter().filter_map(aisched_kube::documents::Object::into_event).collect();

@@ -21,6 +21,9 @@ pub(crate) struct Scenario {
     /// Only the order in which pods leave the queue is asked for.
     #[serde(default)]
     pub(crate) order_only: bool,
+    /// Feature gates that are turned.
+    #[serde(default)]
+    pub(crate) gates: String,
     /// A KubeSchedulerConfiguration; none for kube-scheduler's default.
     #[serde(default)]
     pub(crate) config: Option<Value>,
@@ -36,7 +39,7 @@ impl Scenario {
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
         };
         let objects = vec![namespace(NAMESPACE, "a"), namespace("other", "b")];
-        Self { name: String::new(), order_only: false, config: None, objects }
+        Self { name: String::new(), order_only: false, gates: String::new(), config: None, objects }
     }
 
     /// A configuration of one profile with these arguments of plugins.

@@ -49,17 +49,28 @@ pub(crate) fn root() -> PathBuf {
 impl Cluster {
     /// The control plane of this run.
     pub fn get() -> &'static Self {
-        static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-        CLUSTER.get_or_init(Self::start)
+        Self::with_controllers("*,-node-lifecycle-controller,-taint-eviction-controller,-node-ipam-controller")
     }
 
-    fn start() -> Self {
+    /// The control plane of this run, whose first caller says which controllers it has.
+    pub fn with_controllers(controllers: &str) -> &'static Self {
+        static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+        CLUSTER.get_or_init(|| Self::start(controllers))
+    }
+
+    fn start(controllers: &str) -> Self {
         let program = program();
         let dir = run_dir();
         let log = dir.join("controlplane.log");
         let mut command = mortal("TERM", &program);
         // The reach of a volume may change, as it does where a driver follows its volumes.
-        command.arg("up").arg(dir.join("cluster")).args(["-kubelets", "-feature-gates", "MutablePVNodeAffinity=true"]);
+        command.arg("up").arg(dir.join("cluster")).args([
+            "-kubelets",
+            "-feature-gates",
+            "MutablePVNodeAffinity=true",
+            "-controllers",
+            controllers,
+        ]);
         log_to(&mut command, &log);
         let mut child = start(command);
         let ready = dir.join("cluster/ready");

@@ -26,6 +26,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family { name: "resources", about: "NodeResourcesFit, NodeResourcesBalancedAllocation", make: resources::make },
     Family { name: "node-affinity", about: "NodeAffinity", make: nodes::affinity },
     Family { name: "taints", about: "TaintToleration, NodeUnschedulable, NodeName", make: nodes::taints },
+    Family { name: "taint-operators", about: "TaintToleration, PodTopologySpread with Lt and Gt", make: nodes::comparisons },
     Family { name: "ports", about: "NodePorts", make: nodes::ports },
     Family { name: "images", about: "ImageLocality", make: nodes::images },
     Family { name: "spread", about: "PodTopologySpread", make: spread::make },
@@ -36,6 +37,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family { name: "preemption", about: "DefaultPreemption", make: preemption::make },
     Family { name: "queue", about: "PrioritySort, SchedulingGates", make: preemption::queue },
     Family { name: "mixed", about: "all at once", make: mixed },
+    Family { name: "profiles", about: "all at once, under profiles with other plugins and weights", make: profiles },
 ];
 
 impl Family {
@@ -155,6 +157,47 @@ fn mixed(luck: &mut Luck, _plain: bool) -> Scenario {
     }
     scenario.pod(crate::scenario::POD, json!({"metadata": {"labels": pod_labels(luck)}, "spec": spec}));
     scenario
+}
+
+/// Two profiles that run and weigh other plugins; the pod is of one of them.
+fn profiles(luck: &mut Luck, plain: bool) -> Scenario {
+    let mut scenario = mixed(luck, plain);
+    let names = ["default-scheduler", "second"];
+    let profiles =
+        names.map(|name| json!({"schedulerName": name, "percentageOfNodesToScore": luck.pick(&[0, 50, 100]), "plugins": plugins(luck)}));
+    scenario.config = Some(json!({
+        "apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerConfiguration", "profiles": profiles,
+    }));
+    let name = luck.pick(&names);
+    for pod in scenario.objects.iter_mut().filter(|o| o["kind"] == "Pod" && o["metadata"]["name"] == crate::scenario::POD) {
+        pod["spec"]["schedulerName"] = name.into();
+    }
+    scenario
+}
+
+fn plugins(luck: &mut Luck) -> Value {
+    const SCORERS: &[&str] = &[
+        "TaintToleration",
+        "NodeAffinity",
+        "NodeResourcesFit",
+        "PodTopologySpread",
+        "InterPodAffinity",
+        "NodeResourcesBalancedAllocation",
+        "ImageLocality",
+    ];
+    const FILTERS: &[&str] =
+        &["TaintToleration", "NodeAffinity", "NodeUnschedulable", "InterPodAffinity", "PodTopologySpread", "NodeResourcesFit"];
+    let all = |names: Vec<&str>| names.into_iter().map(|name| json!({"name": name})).collect::<Vec<_>>();
+    let filters_gone = luck.some(8, FILTERS);
+    // A plugin that is off at large has prepared nothing to score by.
+    let weighed: Vec<&str> = luck.some(40, SCORERS).into_iter().filter(|name| !filters_gone.contains(name)).collect();
+    let weighed = weighed.into_iter().map(|name| json!({"name": name, "weight": luck.below(5) + 1})).collect::<Vec<_>>();
+    let disabled = if luck.chance(40) { vec!["*"] } else { luck.some(20, SCORERS) };
+    json!({
+        "multiPoint": {"disabled": all(filters_gone), "enabled": luck.maybe(20, |luck| json!({"name": "ImageLocality", "weight": luck.below(9) + 1})).into_iter().collect::<Vec<_>>()},
+        "filter": {"disabled": all(luck.some(10, FILTERS))},
+        "score": {"disabled": all(disabled), "enabled": weighed},
+    })
 }
 
 #[cfg(test)]

@@ -89,6 +89,40 @@ pub(super) fn tolerations(luck: &mut Luck) -> Value {
     json!({"tolerations": tolerations})
 }
 
+/// Taints with numbers, and tolerations that compare them: behind their gate. Spreading heeds them, too.
+pub(super) fn comparisons(luck: &mut Luck, _plain: bool) -> Scenario {
+    let mut scenario = Scenario::new();
+    scenario.gates = "TaintTolerationComparisonOperators=true".into();
+    nodes(luck, &mut scenario, |luck| {
+        let taints: Vec<Value> = luck
+            .some(50, &["sla", "cost"])
+            .into_iter()
+            .map(|key| json!({"key": key, "value": luck.pick(&["0", "10", "950", "007", "many", ""]), "effect": luck.pick(EFFECTS)}))
+            .collect();
+        json!({"spec": {"taints": taints}})
+    });
+    let tolerations = luck.upto(4, |luck| {
+        let operator = luck.pick(&["Lt", "Gt", "Lt", "Gt", "Equal", "Exists"]);
+        let mut toleration = json!({"key": luck.pick(&["sla", "cost"]), "operator": operator});
+        match operator {
+            // What is no plain number is refused by the API server.
+            "Lt" | "Gt" => toleration["value"] = luck.pick(&["0", "10", "9", "1000"]).into(),
+            "Equal" => toleration["value"] = luck.pick(&["0", "10", "many"]).into(),
+            _ => {}
+        }
+        if luck.chance(50) {
+            toleration["effect"] = luck.pick(EFFECTS).into();
+        }
+        toleration
+    });
+    let mut spec = json!({"tolerations": tolerations});
+    if luck.chance(30) {
+        spec["topologySpreadConstraints"] = super::spread::constraints(luck);
+    }
+    scenario.pod(POD, json!({"spec": spec}));
+    scenario
+}
+
 /// Host ports on addresses and protocols, also of init containers and the host's network.
 pub(super) fn ports(luck: &mut Luck, _plain: bool) -> Scenario {
     let mut scenario = Scenario::new();

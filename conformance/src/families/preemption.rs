@@ -15,6 +15,7 @@ pub(super) fn make(luck: &mut Luck, plain: bool) -> Scenario {
     });
     let anti = luck.chance(25);
     for (i, name) in names.iter().enumerate() {
+        let mut port_is_free = true;
         for j in 0..=luck.below(4) {
             let mut over = json!({
                 "metadata": {"labels": pod_labels(luck)},
@@ -23,7 +24,8 @@ pub(super) fn make(luck: &mut Luck, plain: bool) -> Scenario {
             if anti && luck.chance(30) {
                 over["spec"]["affinity"] = apart(luck);
             }
-            if luck.chance(15) {
+            // No scheduler puts two pods of one host port on a node; kube-scheduler takes the port for free when one of them goes.
+            if luck.chance(15) && core::mem::take(&mut port_is_free) {
                 over["spec"]["containers"][0]["ports"] = json!([{"containerPort": 80, "hostPort": 8080}]);
             }
             scenario.running(&format!("{i}-{j}"), name, over);

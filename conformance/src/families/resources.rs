@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 const CPU: &[&str] = &["0", "1m", "100m", "250m", "0.5", "1", "1500m", "2", "3"];
 const MEMORY: &[&str] = &["0", "64Mi", "500M", "1Gi", "1500Mi", "3G", "4Gi", "1e9", "123456789"];
 const DISK: &[&str] = &["1Gi", "10Gi", "700M"];
+const HUGE: &str = "hugepages-2Mi";
 const GPU: &str = "example.com/gpu";
 const FPGA: &str = "other.io/fpga";
 
@@ -23,7 +24,12 @@ pub(super) fn make(luck: &mut Luck, plain: bool) -> Scenario {
             scenario.running(&format!("{i}-{j}"), name, json!({"spec": spec, "status": status}));
         }
     }
-    scenario.pod(POD, json!({"spec": spec(luck, false)}));
+    let mut spec = spec(luck, false);
+    if !plain && luck.chance(15) {
+        // An API server takes overhead only from a RuntimeClass.
+        spec["overhead"] = json!({"cpu": luck.pick(&["10m", "250m"]), "memory": luck.pick(&["100Mi", "1Gi"])});
+    }
+    scenario.pod(POD, json!({"spec": spec}));
     if !plain && luck.chance(50) {
         configure(luck, &mut scenario);
     }
@@ -36,9 +42,12 @@ pub(super) fn room(luck: &mut Luck) -> Value {
         "cpu": luck.pick(&["0", "1", "2", "3900m", "4", "7", "16"]), "memory": luck.pick(&["0", "2Gi", "3G", "8Gi", "15Gi", "64Gi"]),
         "pods": luck.pick(&["110", "110", "110", "1", "2", "0"]),
     });
-    for (name, amounts, percent) in
-        [("ephemeral-storage", ["5Gi", "20Gi", "100G"], 70), (GPU, ["0", "1", "4"], 50), (FPGA, ["1", "2", "8"], 30)]
-    {
+    for (name, amounts, percent) in [
+        ("ephemeral-storage", ["5Gi", "20Gi", "100G"], 70),
+        (HUGE, ["0", "8Mi", "1Gi"], 40),
+        (GPU, ["0", "1", "4"], 50),
+        (FPGA, ["1", "2", "8"], 30),
+    ] {
         if luck.chance(percent) {
             room[name] = luck.pick(&amounts).into();
         }
@@ -74,8 +83,15 @@ pub(super) fn spec(luck: &mut Luck, small: bool) -> Value {
                 requests.insert(name.into(), luck.pick(&amounts).into());
             }
         }
-        if !requests.is_empty() {
-            spec["resources"] = json!({"requests": requests});
+        // What is not asked for is filled in from the containers and from these.
+        let limits = luck.some(30, &["cpu", "memory", HUGE]).into_iter().map(|name| match name {
+            "cpu" => (name, "14"),
+            "memory" => (name, "50Gi"),
+            _ => (name, "64Mi"),
+        });
+        let limits: Map<String, Value> = limits.map(|(name, amount)| (name.to_owned(), amount.into())).collect();
+        if !requests.is_empty() || !limits.is_empty() {
+            spec["resources"] = json!({"requests": requests, "limits": limits});
         }
     }
     spec
@@ -101,11 +117,15 @@ fn asking(luck: &mut Luck, name: &str, small: bool) -> Value {
             limits.insert(name.into(), luck.pick(&["1", "2"]).into());
         }
     }
+    if !small && asked.len() > usize::from(asked.contains_key("ephemeral-storage")) && luck.chance(15) {
+        limits.insert(HUGE.into(), luck.pick(&["2Mi", "6Mi"]).into());
+    }
     if luck.chance(15) {
         limits.append(&mut asked);
     }
     let mut requests = asked;
-    requests.extend(limits.iter().filter(|(name, _)| name.contains('/')).map(|(name, amount)| (name.clone(), amount.clone())));
+    requests
+        .extend(limits.iter().filter(|(name, _)| name.contains('/') || *name == HUGE).map(|(name, amount)| (name.clone(), amount.clone())));
     container(name, json!({"resources": {"requests": requests, "limits": limits}}))
 }
 
@@ -117,7 +137,6 @@ fn resized(luck: &mut Luck, spec: &Value) -> Value {
             .as_array()
             .into_iter()
             .flatten()
-            .filter(|_| true)
             .map(|c| {
                 let amounts = |luck: &mut Luck| json!({"cpu": luck.pick(CPU), "memory": luck.pick(MEMORY)});
                 let mut status = json!({"name": c["name"], "image": "busybox", "imageID": "", "ready": true, "restartCount": 0});
@@ -131,6 +150,11 @@ fn resized(luck: &mut Luck, spec: &Value) -> Value {
             })
             .collect();
         status.insert(statuses.into(), json!(all));
+    }
+    if spec.get("resources").is_some() && luck.chance(60) {
+        let mut amounts = || json!({"cpu": luck.pick(&["9", "11"]), "memory": luck.pick(&["25Gi", "45Gi"])});
+        status.insert("resources".into(), json!({"requests": amounts()}));
+        status.insert("allocatedResources".into(), amounts());
     }
     let infeasible = json!([{"type": "PodResizePending", "status": "True", "reason": "Infeasible"}]);
     if luck.chance(30) {

@@ -14,7 +14,7 @@ const SIZES: &[&str] = &["1Gi", "5Gi", "10Gi", "50Gi"];
 const DRIVER: &str = "csi.example.com";
 
 /// Claims that are bound, to be bound on the spot, or waiting for a pod; volumes that fit and others; room of drivers.
-pub(super) fn binding(luck: &mut Luck, _plain: bool) -> Scenario {
+pub(super) fn binding(luck: &mut Luck, plain: bool) -> Scenario {
     let mut scenario = Scenario::new();
     let names = nodes(luck, &mut scenario, |_| json!({}));
     classes(luck, &mut scenario);
@@ -22,39 +22,81 @@ pub(super) fn binding(luck: &mut Luck, _plain: bool) -> Scenario {
     scenario.objects.push(json!({
         "apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": DRIVER}, "spec": {"storageCapacity": capacity, "attachRequired": true},
     }));
-    for i in 0..luck.below(4) {
-        let topology = match luck.below(4) {
-            0 => json!({"matchLabels": {HOST: luck.pick(&["n0", "n1", "n2"])}}),
-            1 => Value::Null,
-            _ => json!({"matchLabels": {ZONE: luck.pick(&["a", "b"])}}),
-        };
-        let mut object = json!({
-            "apiVersion": "storage.k8s.io/v1", "kind": "CSIStorageCapacity", "metadata": {"name": format!("room{i}"), "namespace": NAMESPACE},
-            "storageClassName": luck.pick(&["late", "late", "zonal"]), "capacity": luck.pick(&["0", "3Gi", "20Gi", "100Gi"]),
-        });
-        if !topology.is_null() {
-            object["nodeTopology"] = topology;
-        }
-        if luck.chance(30) {
-            object["maximumVolumeSize"] = luck.pick(&["1Gi", "8Gi", "60Gi"]).into();
-        }
-        scenario.objects.push(object);
-    }
-    for i in 0..luck.below(6) {
+    rooms(luck, &mut scenario);
+    for i in 0..luck.below(9) {
         let pv = free_volume(luck, i, &names);
         scenario.objects.push(pv);
     }
-    let claims = luck.below(3) + 1;
+    let claims = luck.pick(&[1, 1, 2, 3]);
     for i in 0..claims {
-        if luck.chance(95) {
-            claim(luck, &mut scenario, i, &names);
+        if luck.chance(97) {
+            claim(luck, &mut scenario, i, claims > 1, &names);
         }
     }
-    let volumes: Vec<Value> =
+    let mut volumes: Vec<Value> =
         (0..claims).map(|i| json!({"name": format!("v{i}"), "persistentVolumeClaim": {"claimName": format!("c{i}")}})).collect();
+    if !plain && luck.chance(15) {
+        volumes.push(ephemeral(luck, &mut scenario, &names));
+    }
+    if !plain && luck.chance(25) {
+        shape(luck, &mut scenario);
+    }
     scenario
         .pod(POD, json!({"spec": {"volumes": volumes, "containers": [container("c", json!({"resources": {"requests": {"cpu": "1"}}}))]}}));
     scenario
+}
+
+/// Room of classes: by node or by zone. Of a class no two rooms are within reach of one node: kube-scheduler takes any of them.
+fn rooms(luck: &mut Luck, scenario: &mut Scenario) {
+    for class in ["late", "zonal"] {
+        let (key, values): (_, &[&str]) = luck.pick(&[(HOST, &["n0", "n1", "n2", "n3"]), (ZONE, &["a", "b"])]);
+        let mut topologies: Vec<Value> = luck.some(55, values).into_iter().map(|value| json!({"matchLabels": {key: value}})).collect();
+        if luck.chance(15) {
+            topologies.push(Value::Null);
+        }
+        for topology in topologies {
+            let mut object = json!({
+                "apiVersion": "storage.k8s.io/v1", "kind": "CSIStorageCapacity", "metadata": {"name": format!("room{}", scenario.objects.len()), "namespace": NAMESPACE},
+                "storageClassName": class, "capacity": luck.pick(&["0", "3Gi", "20Gi", "100Gi"]),
+            });
+            if !topology.is_null() {
+                object["nodeTopology"] = topology;
+            }
+            if luck.chance(30) {
+                object["maximumVolumeSize"] = luck.pick(&["1Gi", "8Gi", "60Gi"]).into();
+            }
+            scenario.objects.push(object);
+        }
+    }
+}
+
+/// A volume whose claim is made for the pod; sometimes it is not there yet, or another's.
+fn ephemeral(luck: &mut Luck, scenario: &mut Scenario, names: &[String]) -> Value {
+    claim(luck, scenario, 9, true, names);
+    let claim = scenario.objects.iter_mut().find(|o| o["kind"] == "PersistentVolumeClaim" && o["metadata"]["name"] == "c9");
+    if let Some(claim) = claim {
+        // The oracle's UIDs are namespaces and names.
+        let uid = if luck.chance(85) { format!("{NAMESPACE}/{POD}") } else { "another".into() };
+        claim["metadata"]["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "Pod", "name": POD, "uid": uid, "controller": true}]);
+        claim["metadata"]["name"] = if luck.chance(90) { format!("{POD}-e").into() } else { "c9".into() };
+    }
+    for volume in scenario.objects.iter_mut().filter(|o| o["spec"]["claimRef"]["name"] == "c9") {
+        volume["spec"]["claimRef"]["name"] = format!("{POD}-e").into();
+    }
+    let spec = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "late", "resources": {"requests": {"storage": "1Gi"}}});
+    json!({"name": "e", "ephemeral": {"volumeClaimTemplate": {"spec": spec}}})
+}
+
+/// Another curve from shares of capacity to scores.
+fn shape(luck: &mut Luck, scenario: &mut Scenario) {
+    let mut shape = vec![json!({"utilization": luck.below(30), "score": luck.below(11)})];
+    for from in [30, 70] {
+        if luck.chance(60) {
+            shape.push(json!({"utilization": from + luck.below(30), "score": luck.below(11)}));
+        }
+    }
+    let args = json!({"kind": "VolumeBindingArgs", "apiVersion": "kubescheduler.config.k8s.io/v1", "shape": shape});
+    scenario.configure(&[("VolumeBinding", args)]);
 }
 
 fn classes(luck: &mut Luck, scenario: &mut Scenario) {
@@ -97,6 +139,9 @@ fn volume(luck: &mut Luck, name: &str, class: &str, names: &[String]) -> Value {
     if let Some(reach) = reach(luck, names) {
         spec["nodeAffinity"] = reach;
     }
+    if luck.chance(10) {
+        spec["volumeAttributesClassName"] = "gold".into();
+    }
     let labels = if luck.chance(50) { json!({"disk": luck.pick(&["fast", "slow"])}) } else { json!({}) };
     json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name, "labels": labels}, "spec": spec})
 }
@@ -120,16 +165,20 @@ fn free_volume(luck: &mut Luck, i: usize, names: &[String]) -> Value {
     volume
 }
 
-/// A claim that is bound, with its volume, or waits.
-fn claim(luck: &mut Luck, scenario: &mut Scenario, i: usize, names: &[String]) {
+/// A claim that is bound, with its volume, or waits. Beside others it is small where volumes are made: ours adds them up, kube-scheduler does not.
+fn claim(luck: &mut Luck, scenario: &mut Scenario, i: usize, beside: bool, names: &[String]) {
     let name = format!("c{i}");
-    let class = luck.pick(&["now", "late", "late", "zonal", "static", "static", "gone"]);
+    let class = luck.pick(&["now", "late", "late", "late", "late", "zonal", "zonal", "static", "static", "static", "static", "gone"]);
+    let size = if beside && ["late", "zonal"].contains(&class) { "1Gi" } else { luck.pick(SIZES) };
     let mut claim = json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": NAMESPACE, "uid": format!("uid-{name}")},
-        "spec": {"accessModes": [luck.pick(MODES)], "storageClassName": class, "resources": {"requests": {"storage": luck.pick(SIZES)}},
+        "spec": {"accessModes": [luck.pick(MODES)], "storageClassName": class, "resources": {"requests": {"storage": size}},
             "volumeMode": if luck.chance(8) { "Block" } else { "Filesystem" }},
         "status": {"phase": "Pending"},
     });
+    if luck.chance(10) {
+        claim["spec"]["volumeAttributesClassName"] = "gold".into();
+    }
     match luck.below(10) {
         0..4 => {
             let bound = format!("pv-{name}");
@@ -195,10 +244,17 @@ pub(super) fn others(luck: &mut Luck, _plain: bool) -> Scenario {
     for i in 0..5 {
         bound(luck, &mut scenario, i);
     }
+    // A claim for one pod only has at most one on a cluster, whoever schedules.
+    let is_for_one = |o: &&Value| o["kind"] == "PersistentVolumeClaim" && o["spec"]["accessModes"][0] == "ReadWriteOncePod";
+    let mut for_one: Vec<Value> = scenario.objects.iter().filter(is_for_one).map(|o| o["metadata"]["name"].clone()).collect();
+    let mut taken: Vec<Value> = Vec::new();
     for (i, name) in names.iter().enumerate() {
         for j in 0..luck.below(4) {
-            let volumes = volumes_of(luck);
-            scenario.running(&format!("{i}-{j}"), name, json!({"spec": {"volumes": volumes}}));
+            let mut volumes = volumes_of(luck);
+            volumes.retain(|volume| !taken.contains(&volume["name"]));
+            taken.extend(for_one.extract_if(.., |claim| volumes.iter().any(|volume| volume["name"] == *claim)));
+            let priority = luck.pick(&[0, 0, 5]);
+            scenario.running(&format!("{i}-{j}"), name, json!({"spec": {"volumes": volumes, "priority": priority}}));
         }
         if luck.chance(30) {
             scenario.objects.push(json!({
@@ -211,7 +267,8 @@ pub(super) fn others(luck: &mut Luck, _plain: bool) -> Scenario {
     if volumes.is_empty() {
         volumes.push(json!({"name": "c0", "persistentVolumeClaim": {"claimName": "c0"}}));
     }
-    scenario.pod(POD, json!({"spec": {"volumes": volumes}}));
+    let priority = luck.pick(&[0, 0, 10]);
+    scenario.pod(POD, json!({"spec": {"volumes": volumes, "priority": priority}}));
     scenario
 }
 

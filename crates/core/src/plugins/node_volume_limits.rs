@@ -51,7 +51,8 @@ impl Plugin for NodeVolumeLimits {
                 Some(_) => None,
             };
             if let Some(reason) = refusal {
-                return Prepared::refuse(Refusal::unresolvable(reason));
+                // As in kube-scheduler, only when a node is looked at: what another plugin has against the pod as such is told first.
+                return Prepared::filter(Unknown(reason));
             }
         }
         let drivers_needed = self.features.volume_limit_scaling;
@@ -110,7 +111,8 @@ fn attached<'a>(pod: &'a Pod, snapshot: &'a Snapshot) -> Vec<Attached<'a>> {
     let claimed = claimed(pod).filter_map(|(_, name)| of_claim(snapshot.claim(&pod.namespace, &name)?, snapshot));
     let mut all: Vec<Attached<'a>> = inline.chain(claimed).collect();
     all.sort_unstable();
-    all.dedup();
+    // One disk may be known in both ways.
+    all.dedup_by(|other, one| (other.driver, &other.handle) == (one.driver, &one.handle));
     all
 }
 
@@ -142,6 +144,19 @@ fn of_class<'a>(claim: &'a Claim, snapshot: &'a Snapshot) -> Option<Attached<'a>
     let migrated = MIGRATED.iter().find(|(in_tree, _)| *in_tree == provisioner).map(|(_, driver)| *driver);
     let handle = format!("\0{}/{}", claim.namespace, claim.name).into();
     Some(Attached { driver: migrated.unwrap_or(provisioner), handle, migrated: migrated.is_some() })
+}
+
+/// What cannot be told of a claim, on any node.
+struct Unknown(String);
+
+impl Filter for Unknown {
+    fn check(&self, _node: &NodeInfo) -> Option<Refusal> {
+        Some(Refusal::unresolvable(self.0.clone()))
+    }
+
+    fn reads_node_only(&self) -> bool {
+        true
+    }
 }
 
 struct Limits<'a> {

@@ -36,12 +36,10 @@ fn cluster(limit: Option<i32>) -> Cluster {
     let volumes = [("pv-a", "1"), ("pv-b", "2"), ("pv-c", "2")].map(|(name, handle)| volume(name, DRIVER, handle));
     let bound = ["a", "b", "c"].map(|n| claim(n, Some(&format!("pv-{n}")), "csi"));
     let unbound = [claim("x", None, "csi"), claim("y", None, "csi"), claim("z", None, ""), claim("gone", Some("pv-gone"), "csi")];
-    let in_tree = Volume { in_tree: Some("kubernetes.io/aws-ebs".into()), ..volume("pv-old", DRIVER, "3") };
-    let cluster = Cluster::of([node("n")]).csi_node(csi_node(DRIVER, limit)).class(class("csi", DRIVER)).volume(in_tree).claim(claim(
-        "old",
-        Some("pv-old"),
-        "csi",
-    ));
+    let in_tree = |name: &str, handle: &str| Volume { in_tree: Some("kubernetes.io/aws-ebs".into()), ..volume(name, DRIVER, handle) };
+    let cluster = Cluster::of([node("n")]).csi_node(csi_node(DRIVER, limit)).class(class("csi", DRIVER));
+    let cluster = cluster.volume(in_tree("pv-old", "3")).claim(claim("old", Some("pv-old"), "csi"));
+    let cluster = cluster.volume(in_tree("pv-old-a", "1")).claim(claim("old-a", Some("pv-old-a"), "csi"));
     let cluster = volumes.into_iter().fold(cluster, Cluster::volume);
     bound.into_iter().chain(unbound).fold(cluster, Cluster::claim)
 }
@@ -65,6 +63,7 @@ fn volumes_count_once_per_node_and_driver() {
         (Some(1), &["missing", "z"], &["a"], true),
         (Some(0), &[], &["a"], false),
         (Some(1), &["a"], &["old"], false),
+        (Some(1), &[], &["a", "old-a"], true),
         (None, &["a", "b"], &["x", "y"], true),
     ] {
         let claims = |pod: Pod, names: &[&str]| {
