@@ -21,6 +21,12 @@ pub(crate) struct RunArgs {
     /// Address of the API server; wins over the kubeconfig's
     #[arg(long, value_name = "URL")]
     pub(crate) master: Option<String>,
+    /// Requests per second to the API server; without it, or below 0, there is no limit. Wins over clientConnection of --config
+    #[arg(long, value_name = "QPS", allow_negative_numbers = true)]
+    pub(crate) kube_api_qps: Option<f64>,
+    /// Requests that may go to the API server at once, with --kube-api-qps [default: 100]
+    #[arg(long, value_name = "N")]
+    pub(crate) kube_api_burst: Option<u32>,
     /// Port for HTTPS (health, metrics, API); 0 turns it off
     #[arg(long, default_value_t = 10259, value_name = "PORT")]
     pub(crate) secure_port: u16,
@@ -84,7 +90,6 @@ const fn switch(name: &'static str, why: &'static str) -> Unneeded {
     Unneeded { name, takes_value: false, why }
 }
 
-const NO_LIMIT: &str = "requests are not limited here; API Priority and Fairness limits them";
 const OWN_AUTH: &str = "the kubeconfig of --kubeconfig is used for authentication and authorisation";
 const OWN_TLS: &str = "TLS 1.2 and 1.3 are served with safe suites only";
 const OWN_LOGS: &str = "see --log-format and --v";
@@ -92,8 +97,6 @@ const NO_PROFILER: &str = "there is no profiler to serve";
 
 /// kube-scheduler's flags that need nothing done here.
 const UNNEEDED: &[Unneeded] = &[
-    valued("kube-api-qps", NO_LIMIT),
-    valued("kube-api-burst", NO_LIMIT),
     valued("kube-api-content-type", "JSON is spoken"),
     valued("authentication-kubeconfig", OWN_AUTH),
     switch("authentication-skip-lookup", OWN_AUTH),
@@ -165,7 +168,7 @@ mod tests {
 
     #[test]
     fn unneeded_flags_go_with_a_warning_and_their_value() {
-        let line = "x --authentication-skip-lookup=false --kube-api-qps 50 --profiling --secure-port 0 --tls-min-version=VersionTLS12 run";
+        let line = "x --authentication-skip-lookup=false --vmodule a=1 --profiling --secure-port 0 --tls-min-version=VersionTLS12 run";
         let (kept, warnings) = strip_unneeded(line.split(' ').map(String::from));
         assert_eq!(kept, ["x", "--secure-port", "0", "run"]);
         assert_eq!(warnings.len(), 4);

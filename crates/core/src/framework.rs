@@ -345,6 +345,36 @@ pub enum ClusterEvent<'a> {
     Namespace(&'a Str),
 }
 
+impl ClusterEvent<'_> {
+    /// kube-scheduler's name of the event where it has one, for its metrics.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        let either = |added: bool, names: [&'static str; 2]| names[usize::from(!added)];
+        match self {
+            Self::NodeAdded(_) => "NodeAdd",
+            Self::NodeChanged { old, new } if old.allocatable != new.allocatable => "NodeUpdateNodeAllocatable",
+            Self::NodeChanged { old, new } if old.labels != new.labels => "NodeUpdateNodeLabel",
+            Self::NodeChanged { old, new } if old.taints != new.taints || old.unschedulable != new.unschedulable => "NodeUpdateNodeTaint",
+            Self::NodeChanged { .. } => "NodeUpdate",
+            Self::NodeGone(_) => "NodeDelete",
+            Self::PodPlaced(_) => "AssignedPodAdd",
+            Self::PodChanged { old, new } if old.spec.labels != new.spec.labels => "AssignedPodUpdatePodLabel",
+            Self::PodChanged { .. } => "AssignedPodUpdate",
+            Self::PodRemoved(_) => "AssignedPodDelete",
+            Self::OwnChange { .. } => "TargetPodUpdate",
+            Self::Claim(old, _) => either(old.is_none(), ["PersistentVolumeClaimAdd", "PersistentVolumeClaimUpdate"]),
+            Self::Volume(old, _) => either(old.is_none(), ["PersistentVolumeAdd", "PersistentVolumeUpdate"]),
+            Self::Class(old, _) => either(old.is_none(), ["StorageClassAdd", "StorageClassUpdate"]),
+            Self::CsiNode(old, _) => either(old.is_none(), ["CSINodeAdd", "CSINodeUpdate"]),
+            Self::CsiDriver(old, _) => either(old.is_none(), ["CSIDriverAdd", "CSIDriverUpdate"]),
+            Self::Capacity(old, _) => either(old.is_none(), ["CSIStorageCapacityAdd", "CSIStorageCapacityUpdate"]),
+            Self::Detached(_) => "VolumeAttachmentDelete",
+            Self::Readmits(_) => "NodeReadmits",
+            Self::Namespace(_) => "NamespaceUpdate",
+        }
+    }
+}
+
 /// kube-scheduler's default normalisation: the highest raw score becomes 100; `reverse` turns the scale round.
 ///
 /// Example: 1, 3, 7 become 14, 42, 100; reversed 86, 58, 0. All zero stay 0; reversed they become 100.

@@ -76,6 +76,16 @@ pub struct Waiting {
     sequence: u64,
     refusals: u32,
     errors: u32,
+    /// What brings it into the next queue, in kube-scheduler's words; empty when that has been counted.
+    cause: &'static str,
+}
+
+/// What brings a pod into a queue, other than events.
+mod cause {
+    pub(super) const ADDED: &str = "UnscheduledPodAdd";
+    pub(super) const FAILED: &str = "ScheduleAttemptFailure";
+    pub(super) const BACKOFF: &str = "BackoffComplete";
+    pub(super) const TIMEOUT: &str = "UnschedulableTimeout";
 }
 
 impl Waiting {
@@ -106,6 +116,19 @@ enum State {
     Unschedulable { flush: Millis },
     /// Popped: being decided or bound.
     InFlight,
+}
+
+impl State {
+    /// kube-scheduler's name of the queue.
+    fn queue(&self) -> Option<&'static str> {
+        match self {
+            Self::Gated(_) => Some("gated"),
+            Self::AwaitingPolicy { .. } | Self::Active => Some("active"),
+            Self::Backoff { .. } => Some("backoff"),
+            Self::Unschedulable { .. } => Some("unschedulable"),
+            Self::InFlight => None,
+        }
+    }
 }
 
 /// Why a pod's time has come.
@@ -142,6 +165,7 @@ pub struct Queue {
     /// Pods in `Unschedulable`: events look at these alone.
     refused: BTreeSet<Str>,
     next_sequence: u64,
+    incoming: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 impl Queue {
@@ -156,6 +180,7 @@ impl Queue {
             early: BTreeSet::new(),
             refused: BTreeSet::new(),
             next_sequence: 0,
+            incoming: BTreeMap::new(),
         }
     }
 
@@ -178,6 +203,12 @@ impl Queue {
     /// Pods that were refused and wait for an event, by UID.
     pub fn unschedulable(&self) -> impl Iterator<Item = &Waiting> {
         self.refused.iter().filter_map(|uid| self.pods.get(uid))
+    }
+
+    /// How many pods have come into a queue so far, by queue and by what brought them there.
+    #[must_use]
+    pub fn incoming(&self) -> &BTreeMap<(&'static str, &'static str), u64> {
+        &self.incoming
     }
 
     /// Counts per state; pods in flight count nowhere.
@@ -220,6 +251,7 @@ impl Queue {
             sequence,
             refusals: 0,
             errors: 0,
+            cause: cause::ADDED,
         };
         self.remove(&pod.uid);
         self.pods.insert(pod.uid.clone(), waiting);
@@ -259,7 +291,7 @@ impl Queue {
 
     /// Holds a pod back for a reason.
     pub fn gate(&mut self, uid: &str, reason: String) {
-        self.set_state(uid, State::Gated(reason));
+        self.enter(uid, State::Gated(reason));
     }
 
     /// Why a pod is held back.
@@ -285,12 +317,12 @@ impl Queue {
 
     /// Makes a pod ready.
     pub fn activate(&mut self, uid: &str) {
-        self.set_state(uid, State::Active);
+        self.enter(uid, State::Active);
     }
 
     /// Lets a pod wait for its policy.
     pub fn await_policy(&mut self, uid: &str, deadline: Millis) {
-        self.set_state(uid, State::AwaitingPolicy { deadline });
+        self.enter(uid, State::AwaitingPolicy { deadline });
     }
 
     /// Takes the pod that is next: the ready one of highest priority, else, when none is ready, the refused one whose backoff ends first.
@@ -308,7 +340,7 @@ impl Queue {
         if let Some(waiting) = self.pods.get_mut(uid) {
             waiting.attempts = waiting.attempts.saturating_sub(1);
         }
-        self.activate(uid);
+        self.set_state(uid, State::Active);
     }
 
     /// Puts a popped pod back that no node would take.
@@ -319,8 +351,9 @@ impl Queue {
             waiting.timestamp = now;
             waiting.refusals = waiting.refusals.saturating_add(1);
             waiting.errors = 0;
+            waiting.cause = cause::FAILED;
         }
-        self.set_state(uid, State::Unschedulable { flush });
+        self.enter(uid, State::Unschedulable { flush });
     }
 
     /// Puts a popped pod back after an error: it is tried again when its backoff ends, whatever happens.
@@ -329,8 +362,9 @@ impl Queue {
             waiting.refused_by.clear();
             waiting.timestamp = now;
             waiting.errors = waiting.errors.saturating_add(1);
+            waiting.cause = cause::FAILED;
             let until = now.saturating_add(backoff(self.options, waiting.errors));
-            self.set_state(uid, State::Backoff { until, error: true });
+            self.enter(uid, State::Backoff { until, error: true });
         }
     }
 
@@ -353,13 +387,14 @@ impl Queue {
         }
     }
 
-    /// Lets a refused pod try again: after the rest of its backoff, or now (`true`) when that has passed.
+    /// Lets a refused pod try again for this cause: after the rest of its backoff, or now (`true`) when that has passed.
     #[must_use]
-    pub fn requeue(&mut self, now: Millis, uid: &str) -> bool {
-        let Some(waiting) = self.pods.get(uid).filter(|w| matches!(w.state, State::Unschedulable { .. })) else { return false };
+    pub fn requeue(&mut self, now: Millis, uid: &str, cause: &'static str) -> bool {
+        let Some(waiting) = self.pods.get_mut(uid).filter(|w| matches!(w.state, State::Unschedulable { .. })) else { return false };
+        waiting.cause = cause;
         let until = waiting.timestamp.saturating_add(backoff(self.options, waiting.refusals));
         if until > now {
-            self.set_state(uid, State::Backoff { until, error: false });
+            self.enter(uid, State::Backoff { until, error: false });
             return false;
         }
         true
@@ -369,8 +404,13 @@ impl Queue {
     pub fn due(&mut self, now: Millis) -> Vec<(Str, Due)> {
         let mut due = Vec::new();
         while let Some((_, uid)) = self.timers.first().filter(|(at, _)| *at <= now).cloned() {
-            let why = if self.awaits_policy(&uid) { Due::Policy } else { Due::Retry };
+            let (why, cause) = match self.pods.get(&uid).map(|waiting| &waiting.state) {
+                Some(State::AwaitingPolicy { .. }) => (Due::Policy, ""), // it has been in the active queue
+                Some(State::Unschedulable { .. }) => (Due::Retry, cause::TIMEOUT),
+                Some(_) | None => (Due::Retry, cause::BACKOFF),
+            };
             self.set_state(&uid, State::InFlight);
+            self.set_cause(&uid, cause);
             due.push((uid, why));
         }
         due
@@ -386,6 +426,22 @@ impl Queue {
     #[must_use]
     pub fn next_due(&self) -> Option<Millis> {
         self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Says what brings a pod into the queue that it comes to next.
+    pub fn set_cause(&mut self, uid: &str, cause: &'static str) {
+        if let Some(waiting) = self.pods.get_mut(uid) {
+            waiting.cause = cause;
+        }
+    }
+
+    /// Puts a pod into a queue and counts it there by its cause, unless it is there.
+    fn enter(&mut self, uid: &str, state: State) {
+        let comes = |waiting: &&Waiting| !waiting.cause.is_empty() && waiting.state.queue() != state.queue();
+        if let Some((waiting, queue)) = self.pods.get(uid).filter(comes).zip(state.queue()) {
+            *self.incoming.entry((queue, waiting.cause)).or_default() += 1;
+        }
+        self.set_state(uid, state);
     }
 
     fn next_sequence(&mut self) -> u64 {
@@ -489,7 +545,7 @@ mod tests {
             pop(&mut queue).unwrap();
             queue.refused(0, "uid-p", alloc::vec!["NodeName"]);
             assert!(!queue.has_ready());
-            assert!(!queue.requeue(backoff - 1, "uid-p"));
+            assert!(!queue.requeue(backoff - 1, "uid-p", "NodeAdd"));
             assert_eq!(queue.next_due(), Some(backoff));
             assert_eq!(queue.due(backoff), [("uid-p".into(), Due::Retry)]);
             queue.activate("uid-p");
@@ -501,7 +557,7 @@ mod tests {
         let mut queue = queue([("p", 0)]);
         pop(&mut queue).unwrap();
         queue.refused(0, "uid-p", Vec::new());
-        assert!(queue.requeue(1000, "uid-p"));
+        assert!(queue.requeue(1000, "uid-p", "NodeAdd"));
     }
 
     #[test]
@@ -511,7 +567,7 @@ mod tests {
             queue.pop().unwrap();
             if uid == "uid-refused" { queue.refused(0, uid, Vec::new()) } else { queue.failed(0, uid) }
         }
-        assert!(!queue.requeue(1, "uid-refused"));
+        assert!(!queue.requeue(1, "uid-refused", "NodeAdd"));
         let order: Vec<String> = core::iter::from_fn(|| pop(&mut queue)).collect();
         assert_eq!(order, ["ready", "refused"]);
         assert_eq!(queue.due(1000), [("uid-failed".into(), Due::Retry)]);
@@ -523,7 +579,7 @@ mod tests {
         for (uid, at) in [("uid-low", 10), ("uid-high", 900), ("uid-later", 1010)] {
             queue.set_state(uid, State::InFlight);
             queue.refused(at, uid, Vec::new());
-            assert!(!queue.requeue(at, uid));
+            assert!(!queue.requeue(at, uid, "NodeAdd"));
         }
         let order: Vec<String> = core::iter::from_fn(|| pop(&mut queue)).collect();
         assert_eq!(order, ["high", "low", "later"]);
@@ -550,6 +606,35 @@ mod tests {
         assert!(queue.due(1006).is_empty());
         assert_eq!(queue.due(1007), [("uid-held".into(), Due::Retry)]);
         assert_eq!(queue.due(1008), [("uid-refused".into(), Due::Retry)]);
+    }
+
+    #[test]
+    fn pods_are_counted_by_the_queue_that_they_come_into_and_by_what_brings_them_there() {
+        let mut queue = Queue::new(QueueOptions::default());
+        queue.add(0, Arc::new(pod("p")));
+        queue.await_policy("uid-p", 5);
+        assert_eq!(queue.due(5), [("uid-p".into(), Due::Policy)]);
+        queue.activate("uid-p"); // it was there already
+        queue.pop();
+        queue.resume("uid-p");
+        queue.pop();
+        queue.refused(10, "uid-p", Vec::new());
+        assert!(!queue.requeue(20, "uid-p", "AssignedPodDelete"));
+        queue.due(2000);
+        queue.activate("uid-p");
+        queue.pop();
+        queue.refused(3000, "uid-p", Vec::new());
+        queue.due(1_000_000);
+        queue.activate("uid-p");
+        let incoming: Vec<(&str, &str)> = queue.incoming().keys().copied().collect();
+        let expected = [
+            ("active", "BackoffComplete"),
+            ("active", "UnschedulableTimeout"),
+            ("active", "UnscheduledPodAdd"),
+            ("backoff", "AssignedPodDelete"),
+            ("unschedulable", "ScheduleAttemptFailure"),
+        ];
+        assert_eq!((incoming, queue.incoming().values().sum::<u64>()), (expected.into(), 6));
     }
 
     #[test]

@@ -9,7 +9,10 @@ pub use labels::AttemptResult;
 use crate::views::Gauges;
 use aisched_model::policy::PolicySource;
 use catalog::{KUBE_SCHEDULER, OWN};
-use labels::{Attempt, Attempts, FromSource, InQueue, InState, OfEvent, OfKind, OfName, OfType, RefusedBy, WithResult};
+use labels::{
+    Attempt, Attempts, FromSource, InQueue, InState, Incoming, OfEvent, OfKind, OfName, OfType, RefusedBy, RestCall, RestRequest,
+    WithResult,
+};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::prometheus_text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
@@ -41,11 +44,15 @@ pub struct Metrics {
     pod_attempts: Histogram,
     victims: Histogram,
     preemptions: Counter,
+    incoming: Counters<Incoming>,
     pending: Gauges1<InQueue>,
     unschedulable: Gauges1<RefusedBy>,
     cache_size: Gauges1<OfType>,
     event_seconds: Histograms<OfEvent>,
     leads: Gauges1<OfName>,
+    rest_requests: Counters<RestRequest>,
+    rest_seconds: Histograms<RestCall>,
+    rest_waits: Histograms<RestCall>,
     synced: Gauge,
     config_generation: Gauge,
     api_problems: Gauge,
@@ -80,11 +87,15 @@ impl Metrics {
             pod_attempts: Histogram::new(exponential_buckets(1.0, 2.0, 5)),
             victims: Histogram::new(exponential_buckets(1.0, 2.0, 7)),
             preemptions: Counter::default(),
+            incoming: Family::default(),
             pending: Family::default(),
             unschedulable: Family::default(),
             cache_size: Family::default(),
             event_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.0001, 2.0, 12))),
             leads: Family::default(),
+            rest_requests: Family::default(),
+            rest_seconds: Family::new_with_constructor(rest_seconds),
+            rest_waits: Family::new_with_constructor(rest_seconds),
             synced: Gauge::default(),
             config_generation: Gauge::default(),
             api_problems: Gauge::default(),
@@ -113,11 +124,15 @@ impl Metrics {
         register(r, "scheduler_pod_scheduling_attempts", &self.pod_attempts);
         register(r, "scheduler_preemption_victims", &self.victims);
         register(r, "scheduler_preemption_attempts_total", &self.preemptions);
+        register(r, "scheduler_queue_incoming_pods_total", &self.incoming);
         register(r, "scheduler_pending_pods", &self.pending);
         register(r, "scheduler_unschedulable_pods", &self.unschedulable);
         register(r, "scheduler_cache_size", &self.cache_size);
         register(r, "scheduler_event_handling_duration_seconds", &self.event_seconds);
         register(r, "leader_election_master_status", &self.leads);
+        register(r, "rest_client_requests_total", &self.rest_requests);
+        register(r, "rest_client_request_duration_seconds", &self.rest_seconds);
+        register(r, "rest_client_rate_limiter_duration_seconds", &self.rest_waits);
         register(r, "ai_storage_synced", &self.synced);
         register(r, "ai_storage_config_generation", &self.config_generation);
         register(r, "ai_storage_api_problems", &self.api_problems);
@@ -167,6 +182,18 @@ impl Metrics {
     /// Taking in an event took so long.
     pub fn event_handled(&self, event: &'static str, took: Duration) {
         self.event_seconds.get_or_create(&OfEvent { event }).observe(took.as_secs_f64());
+    }
+
+    /// The API server answered a request with this code, or not at all, after so long, not counting the wait for `--kube-api-qps`, if there
+    /// is such a wait.
+    pub fn rest_request(&self, host: &str, method: &str, code: Option<u16>, waited: Option<Duration>, took: Duration) {
+        let code = code.map_or_else(|| "<error>".to_owned(), |code| code.to_string());
+        let call = RestCall { host: host.into(), verb: method.into() };
+        self.rest_requests.get_or_create(&RestRequest { code, host: host.into(), method: method.into() }).inc();
+        self.rest_seconds.get_or_create(&call).observe(took.as_secs_f64());
+        if let Some(waited) = waited {
+            self.rest_waits.get_or_create(&call).observe(waited.as_secs_f64());
+        }
     }
 
     /// Whether this process holds the lease of this name.
@@ -240,6 +267,9 @@ impl Metrics {
         for (queue, n) in pending {
             self.pending.get_or_create(&InQueue { queue }).set(gauge(n));
         }
+        for ((queue, event), n) in &now.incoming {
+            raise(&self.incoming.get_or_create(&Incoming { queue, event }), *n);
+        }
         for (r#type, n) in [("nodes", now.n_nodes), ("pods", now.n_pods), ("assumed_pods", now.n_assumed)] {
             self.cache_size.get_or_create(&OfType { r#type }).set(gauge(n));
         }
@@ -292,6 +322,11 @@ impl Collector for Latency {
 /// kube-scheduler's buckets of 1 ms, doubled up to 16 s.
 fn milliseconds_to_seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 2.0, 15))
+}
+
+/// client-go's buckets.
+fn rest_seconds() -> Histogram {
+    Histogram::new([0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0])
 }
 
 /// A counter that others keep never goes back, whatever comes in late.

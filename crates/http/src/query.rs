@@ -157,6 +157,7 @@ fn gauges(engine: &Engine) -> Gauges {
         n_nodes: nodes.len(),
         n_pods: nodes.iter().map(|n| n.pods.len()).sum(),
         n_assumed: engine.n_binding(),
+        incoming: engine.incoming().clone(),
         refused,
     }
 }

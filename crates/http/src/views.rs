@@ -143,6 +143,8 @@ pub struct Gauges {
     pub n_pods: usize,
     /// Pods on their way to a node.
     pub n_assumed: usize,
+    /// Pods that came into a queue, by queue and event.
+    pub incoming: BTreeMap<(&'static str, &'static str), u64>,
     /// Waiting pods that were refused, by plugin and profile.
     pub refused: BTreeMap<(&'static str, Str), usize>,
 }

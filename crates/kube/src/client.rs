@@ -2,10 +2,13 @@
 //! Leaves out what is asked of it.
 
 use crate::problem::root_cause;
+use crate::traffic::{Pace, Told, Traffic};
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use secrecy::ExposeSecret;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An answer that takes longer will not come: watches aside, every call is answered within seconds.
@@ -18,6 +21,8 @@ pub struct ClientOptions {
     pub kubeconfig: Option<PathBuf>,
     /// `--master`: the server's address instead of the kubeconfig's.
     pub master: Option<String>,
+    /// How fast each client may ask; as fast as it likes without.
+    pub pace: Option<Pace>,
 }
 
 /// One client per kind of use.
@@ -62,14 +67,16 @@ pub enum ClientError {
 
 /// Makes the clients: `--kubeconfig`, then `KUBECONFIG`, then the service account of the pod, then `~/.kube/config`.
 ///
+/// Each request is told to `told`.
+///
 /// # Errors
 /// [`ClientError`], when a configuration cannot be used. Whether the server answers is not asked.
-pub async fn connect(options: &ClientOptions) -> Result<Clients, ClientError> {
+pub async fn connect(options: &ClientOptions, told: Told) -> Result<Clients, ClientError> {
     let mut config = find(options).await?;
     if let Some(master) = options.master.as_deref().filter(|m| !m.is_empty()) {
         config.cluster_url = address(master).parse().map_err(|_| ClientError::Master(master.into()))?;
     }
-    clients(config)
+    clients(config, options.pace, &told)
 }
 
 /// The bearer token of the configuration that [`connect`] would use, for whoever asks another server in the same user's name;
@@ -78,7 +85,7 @@ pub async fn connect(options: &ClientOptions) -> Result<Clients, ClientError> {
 /// # Errors
 /// [`ClientError`], when a configuration cannot be used or its token's file not be read.
 pub async fn bearer_token(kubeconfig: Option<&Path>) -> Result<Option<String>, ClientError> {
-    let options = ClientOptions { kubeconfig: kubeconfig.map(Path::to_path_buf), master: None };
+    let options = ClientOptions { kubeconfig: kubeconfig.map(Path::to_path_buf), ..ClientOptions::default() };
     let auth = find(&options).await?.auth_info;
     match (&auth.token, &auth.token_file) {
         (Some(token), _) => Ok(Some(token.expose_secret().to_owned())),
@@ -91,12 +98,15 @@ pub async fn bearer_token(kubeconfig: Option<&Path>) -> Result<Option<String>, C
 }
 
 /// Makes the clients of one configuration.
-fn clients(mut config: Config) -> Result<Clients, ClientError> {
+fn clients(mut config: Config, pace: Option<Pace>, told: &Told) -> Result<Clients, ClientError> {
     let server = config.cluster_url.to_string();
+    let host: Arc<str> = config.cluster_url.authority().map_or("", |authority| authority.as_str()).into();
     // kube's own retries would repeat a bind whose first answer was lost, and hide trouble for minutes.
     config.default_retry = false;
-    let client =
-        |config: Config| Client::try_from(config).map_err(|e| ClientError::Client { server: server.clone(), problem: root_cause(&e) });
+    let client = |config: Config| match ClientBuilder::try_from(config) {
+        Ok(builder) => Ok(builder.with_layer(&Traffic::new(host.clone(), pace, told.clone())).build()),
+        Err(e) => Err(ClientError::Client { server: server.clone(), problem: root_cause(&e) }),
+    };
     let watch = client(config.clone())?;
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
@@ -162,8 +172,8 @@ mod tests {
         if let Some(text) = text {
             std::fs::write(&file, text).unwrap();
         }
-        let options = ClientOptions { kubeconfig: Some(file.clone()), master: master.map(Into::into) };
-        let result = connect(&options).await.map(|c| c.server).map_err(|e| e.to_string());
+        let options = ClientOptions { kubeconfig: Some(file.clone()), master: master.map(Into::into), pace: None };
+        let result = connect(&options, Arc::new(|_| ())).await.map(|c| c.server).map_err(|e| e.to_string());
         let _gone = std::fs::remove_file(&file);
         result.map_err(|e| e.replace(&file.display().to_string(), "FILE"))
     }

@@ -21,6 +21,7 @@ pub mod scheduler_config;
 pub mod status;
 #[cfg(test)]
 mod testing;
+pub mod traffic;
 pub mod under_way;
 pub mod volume_bind;
 pub mod watch;

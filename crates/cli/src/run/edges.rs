@@ -20,6 +20,7 @@ use aisched_kube::extender::Extenders;
 use aisched_kube::lease::Election;
 use aisched_kube::preempt::Preemptor;
 use aisched_kube::status::StatusWriter;
+use aisched_kube::traffic::Sent;
 use aisched_kube::volume_bind::{VolumeBindOptions, VolumeBinder};
 use aisched_kube::watch::{self, Gate, Health, WatchOptions};
 use aisched_model::Str;
@@ -72,7 +73,10 @@ pub(super) struct Edges {
 
 impl Edges {
     pub(super) async fn start(args: &RunArgs, setup: &Setup, logging: &Logging) -> Result<Self> {
-        let clients = connect(&setup.client).await?;
+        let metrics = Arc::new(Metrics::new());
+        let counted = metrics.clone();
+        let told = move |sent: &Sent| counted.rest_request(&sent.host, sent.method.as_str(), sent.code, sent.waited, sent.took);
+        let clients = connect(&setup.client, Arc::new(told)).await?;
         let extenders = Extenders::new(setup.extenders.clone(), &clients).await?;
         let (event_sender, events) = unbounded_channel();
         let (answer_sender, answers) = unbounded_channel();
@@ -92,7 +96,6 @@ impl Edges {
         watches.spawn(config.electing(standing.clone()).run());
         let policies = PolicyClient::new(ClientConfig::default(), answer_sender);
         let (query_sender, queries) = channel(QUERIES);
-        let metrics = Arc::new(Metrics::new());
         let status = StatusWriter::start(&clients.calls, &health, STATUS_WORKERS);
         let counted = https::Counted {
             policies: policies.clone(),

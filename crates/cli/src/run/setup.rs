@@ -9,7 +9,8 @@ use aisched_core::profile::Profile;
 use aisched_core::queue::QueueOptions;
 use aisched_kube::client::ClientOptions;
 use aisched_kube::lease::LeaseOptions;
-use aisched_kube::scheduler_config::{self, ExtenderConfig, LeaderElection, SchedulerConfig};
+use aisched_kube::scheduler_config::{self, DEFAULT_BURST, ExtenderConfig, LeaderElection, SchedulerConfig};
+use aisched_kube::traffic::Pace;
 use anyhow::{Result, bail};
 
 /// Profiles, limits, and where the API server is.
@@ -26,7 +27,9 @@ pub(super) struct Setup {
 impl Setup {
     pub(super) fn of(args: &RunArgs) -> Result<Self> {
         let features = features(&args.feature_gates)?;
-        let mut client = ClientOptions { kubeconfig: args.kubeconfig.clone(), master: args.master.clone() };
+        let pace = |qps: Option<f64>, burst: u32| Pace::of(args.kube_api_qps.or(qps), args.kube_api_burst.unwrap_or(burst));
+        let mut client =
+            ClientOptions { kubeconfig: args.kubeconfig.clone(), master: args.master.clone(), pace: pace(None, DEFAULT_BURST) };
         let Some(path) = &args.config else {
             let plugin_args = PluginArgs { features, ..PluginArgs::default() };
             let profiles = vec![Profile::ai_storage_with(args.scheduler_name.as_str(), &plugin_args)];
@@ -49,6 +52,7 @@ impl Setup {
             }
         };
         warn(&config);
+        client.pace = pace(config.client_connection.qps, config.client_connection.burst);
         client.kubeconfig = client.kubeconfig.or(config.client_connection.kubeconfig);
         let profiles: Vec<Profile> = config.profiles.iter().map(|p| p.to_profile()).collect();
         let election = election(args, config.leader_election, profiles.first().map_or("", |p| &p.scheduler_name))?;

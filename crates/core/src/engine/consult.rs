@@ -1,7 +1,7 @@
 //! Extenders in the course of an attempt: a pod that concerns them is parked with the question while others are scheduled, and is
 //! decided on the cluster of the moment when the answer is there. Leaves out asking (whoever carries the actions out does that).
 
-use super::Engine;
+use super::{Engine, FORCED};
 use crate::consult::{About, Advice, Answer, EXTENDER, Extender, Heard, Judged, Proposal, Question, Said, Told, Victims, VictimsTold};
 use crate::decide::{Outcome, feasible};
 use crate::event::{Action, Millis, PodRef};
@@ -149,7 +149,7 @@ impl Engine {
         let Some(waiting) = self.queue.get_mut(&pod.uid).filter(|w| w.refused_by.contains(&EXTENDER)) else { return };
         waiting.held = Some("refused at its last attempt by an extender; extenders are asked only at attempts".into());
         if consult.stirred {
-            self.requeue(now, &pod.uid);
+            self.requeue(now, &pod.uid, FORCED);
         }
     }
 }

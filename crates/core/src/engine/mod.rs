@@ -53,6 +53,9 @@ use consult::Consult;
 /// Begins the message of a bind that failed for its volumes.
 const PRE_BIND: &str = "running PreBind plugin \"VolumeBinding\": ";
 
+/// What brings a pod back that no event of the cluster does, in kube-scheduler's words.
+const FORCED: &str = "ForceActivate";
+
 /// What does not change while the engine runs.
 #[derive(Clone, Copy, Debug)]
 pub struct EngineOptions {
@@ -260,6 +263,12 @@ impl Engine {
         self.queue.depth()
     }
 
+    /// How many pods have come into a queue so far, by queue and by what brought them there.
+    #[must_use]
+    pub fn incoming(&self) -> &BTreeMap<(&'static str, &'static str), u64> {
+        self.queue.incoming()
+    }
+
     /// Waiting pods.
     pub fn waiting(&self) -> impl Iterator<Item = &Waiting> {
         self.queue.iter()
@@ -341,7 +350,7 @@ impl Engine {
         }
         let refused: Vec<Str> = self.queue.unschedulable().map(|w| w.pod.uid.clone()).collect();
         for uid in refused {
-            self.requeue(now, &uid);
+            self.requeue(now, &uid, FORCED);
         }
     }
 

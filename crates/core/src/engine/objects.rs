@@ -235,7 +235,7 @@ impl Engine {
         self.stir();
         let helped: Vec<Str> = self.queue.unschedulable().filter(|w| self.helps(w, event)).map(|w| w.pod.uid.clone()).collect();
         for uid in helped {
-            self.requeue(now, &uid);
+            self.requeue(now, &uid, event.label());
         }
     }
 }

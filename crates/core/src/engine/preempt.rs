@@ -1,7 +1,7 @@
 //! What follows from preemption: nominations kept in step with the API, and victims that are to leave.
 //! Leaves out choosing them (`preemption`) and having them deleted: whoever carries the actions out does that.
 
-use super::Engine;
+use super::{Engine, FORCED};
 use crate::event::{Action, Millis, PodRef};
 use crate::framework::ClusterEvent;
 use crate::preemption::{Candidate, Nominate};
@@ -36,7 +36,7 @@ impl Engine {
         for rival in self.own_nominated_below(pod.spec.priority, node) {
             // It would wait for room that is another's now; elsewhere it may find some at once.
             self.clear_nomination(now, &rival);
-            self.requeue(now, &rival.uid);
+            self.requeue(now, &rival.uid, FORCED);
         }
         if self.cache.snapshot().nominated.node_of(&pod.uid).is_some_and(|old| old != node) {
             self.forget_nomination(now, &pod.uid); // the room there is of use to others
@@ -155,7 +155,7 @@ impl Engine {
             self.cache.objects().nominated.pardon(&victim.uid);
         }
         if !failed.is_empty() {
-            self.requeue(now, &pod.uid);
+            self.requeue(now, &pod.uid, FORCED);
         }
     }
 }

@@ -55,9 +55,10 @@ impl Engine {
     fn own_change(&mut self, now: Millis, old: &Pod, new: &Arc<Pod>) {
         let Some(waiting) = self.queue.get(&new.uid) else { return };
         if self.queue.gated(&new.uid).is_some() {
+            self.queue.set_cause(&new.uid, "UnscheduledPodUpdate");
             self.make_ready(now, &new.uid);
         } else if self.queue.is_unschedulable(&new.uid) && self.helps(waiting, &ClusterEvent::OwnChange { old, new }) {
-            self.requeue(now, &new.uid);
+            self.requeue(now, &new.uid, "TargetPodUpdate");
         }
     }
 
@@ -72,9 +73,9 @@ impl Engine {
         by_extender || waiting.refused_by.iter().any(|name| profile.plugin(name).is_some_and(|plugin| plugin.helps(&waiting.judged, event)))
     }
 
-    /// Lets a refused pod try again as soon as its backoff allows.
-    pub(super) fn requeue(&mut self, now: Millis, uid: &Str) {
-        if self.queue.requeue(now, uid) {
+    /// Lets a refused pod try again as soon as its backoff allows; the cause in kube-scheduler's words, for its metric.
+    pub(super) fn requeue(&mut self, now: Millis, uid: &Str, cause: &'static str) {
+        if self.queue.requeue(now, uid, cause) {
             self.make_ready(now, uid);
         }
     }

@@ -58,6 +58,11 @@ pub const KUBE_SCHEDULER: &[Entry] = &[
     histogram("scheduler_pod_scheduling_attempts", &[], "Attempts that a pod needed until it was bound"),
     histogram("scheduler_preemption_victims", &[], "Pods that one preemption had deleted"),
     counter("scheduler_preemption_attempts_total", &[], "Refused pods for which victims were looked for"),
+    counter(
+        "scheduler_queue_incoming_pods_total",
+        &["queue", "event"],
+        "Pods that came into a queue, by queue (active, backoff, unschedulable, gated) and by the event that brought them there",
+    ),
     gauge("scheduler_pending_pods", &["queue"], "Waiting pods, by queue (active, backoff, unschedulable, gated)"),
     gauge(
         "scheduler_unschedulable_pods",
@@ -67,6 +72,17 @@ pub const KUBE_SCHEDULER: &[Entry] = &[
     gauge("scheduler_cache_size", &["type"], "Nodes, pods on nodes, and assumed pods (on their way to one) in the cache, by type"),
     histogram("scheduler_event_handling_duration_seconds", &["event"], "Seconds that taking in an event took, by event"),
     gauge("leader_election_master_status", &["name"], "1 while this process holds the lease of this name"),
+    counter(
+        "rest_client_requests_total",
+        &["code", "host", "method"],
+        "Requests to the API server, by status code (<error> without one), server and method",
+    ),
+    histogram("rest_client_request_duration_seconds", &["host", "verb"], "Seconds until the API server answered, by server and method"),
+    histogram(
+        "rest_client_rate_limiter_duration_seconds",
+        &["host", "verb"],
+        "Seconds that requests waited for --kube-api-qps, by server and method; nothing is measured without it",
+    ),
 ];
 
 /// The scheduler's own.
@@ -104,13 +120,27 @@ pub const OWN: &[Entry] = &[
 
 /// Metrics of kube-scheduler that are not exported, and why.
 pub const LEFT_OUT: &[(&str, &str)] = &[
-    ("scheduler_goroutines", "there are none"),
+    (
+        "scheduler_goroutines, scheduler_preemption_goroutines_*, scheduler_async_api_call_*, scheduler_pending_async_api_calls",
+        "there are no goroutines, and no dispatcher: every call is a task of its own",
+    ),
+    (
+        "scheduler_pod_scheduled_after_flush_total",
+        "pods that are flushed are counted by scheduler_queue_incoming_pods_total as UnschedulableTimeout",
+    ),
     (
         "scheduler_plugin_execution_duration_seconds, scheduler_framework_extension_point_duration_seconds, scheduler_plugin_evaluation_total, scheduler_queueing_hint_execution_duration_seconds",
         "plugins judge all nodes at once in a core that has no clock, and keep what did not change: a time per call would measure something else under the same name",
     ),
     ("scheduler_permit_wait_duration_seconds", "no plugin of this version makes a pod wait at permit"),
-    ("scheduler_queue_incoming_pods_total, scheduler_inflight_events, scheduler_queued_entities", "not counted in this version"),
+    (
+        "scheduler_inflight_events, scheduler_pre_queueing_hint_evaluations_total",
+        "the scheduling cycle takes events in between two attempts, so that none has to be kept; hints look at refused pods alone",
+    ),
+    (
+        "scheduler_queued_entities, scheduler_queue_incoming_entities_total",
+        "there are no groups in the queue: each entity is a pod, counted by scheduler_pending_pods and scheduler_queue_incoming_pods_total",
+    ),
     (
         "scheduler_batch_*, scheduler_get_node_hint_duration_seconds, scheduler_store_schedule_results_duration_seconds",
         "what is kept between pods is another thing here",
@@ -119,5 +149,5 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
         "scheduler_podgroup_*, scheduler_placement_*, scheduler_workload_preemption_*, scheduler_dra_*",
         "gangs and devices are not part of this version",
     ),
-    ("rest_client_*, workqueue_*, go_*, process_*", "of client-go and the Go runtime"),
+    ("rest_client_request_size_bytes and others of client-go, workqueue_*, go_*, process_*", "of client-go and the Go runtime"),
 ];

@@ -81,3 +81,22 @@ pub(super) struct InState {
 pub(super) struct OfKind {
     pub(super) kind: &'static str,
 }
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Incoming {
+    pub(super) queue: &'static str,
+    pub(super) event: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RestRequest {
+    pub(super) code: String,
+    pub(super) host: String,
+    pub(super) method: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RestCall {
+    pub(super) host: String,
+    pub(super) verb: String,
+}

@@ -30,8 +30,11 @@ fn exercised() -> Metrics {
     metrics.set_events_dropped(3);
     metrics.set_conditions_dropped(4);
     let queue = QueueView { active: 1, backoff: 2, unschedulable: 3, gated: 4 };
+    metrics.rest_request("10.0.0.1:6443", "GET", Some(200), None, Duration::from_millis(20));
+    metrics.rest_request("10.0.0.1:6443", "POST", None, Some(Duration::from_millis(200)), Duration::from_secs(2));
+    let incoming = BTreeMap::from([(("backoff", "AssignedPodDelete"), 7)]);
     let refused = BTreeMap::from([(("NodeResourcesFit", "default".into()), 3)]);
-    metrics.set_gauges(&Gauges { synced: true, config_generation: 6, queue, n_nodes: 5, n_pods: 9, n_assumed: 2, refused });
+    metrics.set_gauges(&Gauges { synced: true, config_generation: 6, queue, n_nodes: 5, n_pods: 9, n_assumed: 2, incoming, refused });
     metrics
 }
 
@@ -56,6 +59,11 @@ fn scrape_shows_what_was_counted() {
         "scheduler_cache_size{type=\"nodes\"} 5",
         "scheduler_cache_size{type=\"pods\"} 9",
         "scheduler_cache_size{type=\"assumed_pods\"} 2",
+        "scheduler_queue_incoming_pods_total{queue=\"backoff\",event=\"AssignedPodDelete\"} 7",
+        "rest_client_requests_total{code=\"200\",host=\"10.0.0.1:6443\",method=\"GET\"} 1",
+        "rest_client_requests_total{code=\"<error>\",host=\"10.0.0.1:6443\",method=\"POST\"} 1",
+        "rest_client_request_duration_seconds_bucket{host=\"10.0.0.1:6443\",verb=\"GET\",le=\"0.025\"} 1",
+        "rest_client_rate_limiter_duration_seconds_sum{host=\"10.0.0.1:6443\",verb=\"POST\"} 0.2",
         "leader_election_master_status{name=\"keti/s\"} 1",
         "ai_storage_synced 1",
         "ai_storage_config_generation 6",

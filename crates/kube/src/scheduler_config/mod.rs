@@ -66,11 +66,14 @@ pub struct SchedulerConfig {
 pub struct ClientConnection {
     /// File with server and credentials; `None` for the pod's own account.
     pub kubeconfig: Option<PathBuf>,
-    /// Requests per second; below 0 there is no limit.
-    pub qps: f64,
+    /// Requests per second, if it says so; below 0 there is no limit.
+    pub qps: Option<f64>,
     /// Requests that may come at once.
-    pub burst: i32,
+    pub burst: u32,
 }
+
+/// client-go's burst, where a rate is given without one.
+pub const DEFAULT_BURST: u32 = 100;
 
 /// `leaderElection`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,15 +235,15 @@ fn queue(reader: &mut Reader<'_>, root: &Place<'_>) -> QueueOptions {
 }
 
 fn client_connection(reader: &mut Reader<'_>, root: &Place<'_>) -> ClientConnection {
-    let default = ClientConnection { kubeconfig: None, qps: 50.0, burst: 100 };
+    let default = ClientConnection { kubeconfig: None, qps: None, burst: DEFAULT_BURST };
     let Some(at) = root.field("clientConnection") else { return default };
     reader.map(&at, &["kubeconfig", "acceptContentTypes", "contentType", "qps", "burst"]);
     reader.text(&at, "acceptContentTypes");
     reader.text(&at, "contentType");
     ClientConnection {
         kubeconfig: reader.text(&at, "kubeconfig").filter(|path| !path.is_empty()).map(PathBuf::from),
-        qps: reader.number(&at, "qps").filter(|qps| *qps != 0.0).unwrap_or(default.qps),
-        burst: reader.int32(&at, "burst", 0..=i32::MAX).filter(|burst| *burst != 0).unwrap_or(default.burst),
+        qps: reader.number(&at, "qps").filter(|qps| *qps != 0.0),
+        burst: reader.int32(&at, "burst", 0..=i32::MAX).and_then(|n| u32::try_from(n).ok()).filter(|n| *n != 0).unwrap_or(DEFAULT_BURST),
     }
 }
 

@@ -68,7 +68,7 @@ fn defaults_are_kube_schedulers() {
     let config = good(HEAD);
     assert_eq!((config.queue.initial_backoff_ms, config.queue.max_backoff_ms, config.queue.max_unschedulable_ms), (1000, 10_000, 300_000));
     assert_eq!((config.parallelism, config.percentage_of_nodes_to_score, config.delay_cache_until_active), (16, None, false));
-    assert_eq!(config.client_connection, ClientConnection { kubeconfig: None, qps: 50.0, burst: 100 });
+    assert_eq!(config.client_connection, ClientConnection { kubeconfig: None, qps: None, burst: 100 });
     let leader_election = LeaderElection {
         leader_elect: true,
         lease_duration: Duration::from_secs(15),
@@ -98,7 +98,7 @@ profiles: [{percentageOfNodesToScore: 100}]",
     );
     assert_eq!((config.queue.initial_backoff_ms, config.queue.max_backoff_ms), (2000, 60_000));
     assert_eq!((config.parallelism, config.percentage_of_nodes_to_score, config.delay_cache_until_active), (4, Some(30), true));
-    assert_eq!(config.client_connection, ClientConnection { kubeconfig: Some("/etc/k".into()), qps: 5000.5, burst: 5001 });
+    assert_eq!(config.client_connection, ClientConnection { kubeconfig: Some("/etc/k".into()), qps: Some(5000.5), burst: 5001 });
     let election = &config.leader_election;
     assert_eq!((election.leader_elect, election.lease_duration.as_secs(), election.renew_deadline.as_secs()), (false, 60, 40));
     assert_eq!((election.retry_period.as_millis(), &*election.resource_name, &*election.resource_namespace), (500, "n", "s"));
@@ -111,7 +111,7 @@ fn configuration_as_upstreams_tests_write_it_is_read() {
     let config = good(DEFAULT_JSON);
     assert_eq!(config.profiles, good(HEAD).profiles);
     assert!(!config.leader_election.leader_elect);
-    let connection = ClientConnection { kubeconfig: Some("/tmp/run-001/kubeconfig".into()), qps: 5000.0, burst: 5000 };
+    let connection = ClientConnection { kubeconfig: Some("/tmp/run-001/kubeconfig".into()), qps: Some(5000.0), burst: 5000 };
     assert_eq!(config.client_connection, connection);
     assert_eq!(good(PROFILES_JSON).profiles, good(PROFILES_YAML).profiles);
 }
