@@ -1,7 +1,7 @@
 //! Scenarios about priorities: who is preempted for whom, and who leaves the queue first.
 //! Leaves out what happens once the victims are gone.
 
-use super::{nodes, pod_labels, selector};
+use super::{affinity, nodes, pod_labels, selector, spread};
 use crate::luck::Luck;
 use crate::scenario::{NAMESPACE, POD, Scenario, container};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ pub(super) fn make(luck: &mut Luck, plain: bool) -> Scenario {
         let taints: Vec<Value> = luck.maybe(15, |_| json!({"key": "full", "effect": "NoSchedule"})).into_iter().collect();
         json!({"spec": {"taints": taints, "unschedulable": luck.chance(8)}, "status": {"allocatable": {"cpu": luck.pick(&["2", "3", "4"])}}})
     });
-    let anti = luck.chance(25);
+    let (anti, near) = (luck.chance(25), luck.chance(20));
     for (i, name) in names.iter().enumerate() {
         let mut port_is_free = true;
         for j in 0..=luck.below(4) {
@@ -23,6 +23,8 @@ pub(super) fn make(luck: &mut Luck, plain: bool) -> Scenario {
             });
             if anti && luck.chance(30) {
                 over["spec"]["affinity"] = apart(luck);
+            } else if near {
+                over["spec"]["affinity"] = affinity::spec(luck, 20)["affinity"].take();
             }
             // No scheduler puts two pods of one host port on a node; kube-scheduler takes the port for free when one of them goes.
             if luck.chance(15) && core::mem::take(&mut port_is_free) {
@@ -49,6 +51,11 @@ pub(super) fn make(luck: &mut Luck, plain: bool) -> Scenario {
     }
     if anti {
         spec["affinity"] = apart(luck);
+    } else if near {
+        spec["affinity"] = affinity::spec(luck, 60)["affinity"].take();
+    }
+    if luck.chance(20) {
+        spec["topologySpreadConstraints"] = spread::constraints(luck);
     }
     scenario.pod(POD, json!({"metadata": {"labels": pod_labels(luck)}, "spec": spec}));
     if !plain && luck.chance(15) {

@@ -9,6 +9,7 @@ use crate::tables::{Output, Style, note, print, yaml};
 use aisched_core::decision::Decision;
 use aisched_kube::crd::{AIStorageConfig, to_config};
 use aisched_kube::documents::{Object, parse_documents, settle};
+use aisched_kube::scheduler_config;
 use aisched_model::config::Config;
 use aisched_sim::{Options, Rest, Scenario, Simulation};
 use anyhow::{Context, Result};
@@ -154,6 +155,12 @@ fn load(files: &[PathBuf], note: &mut dyn FnMut(&str)) -> Option<Scenario> {
     }
     for fault in &loader.faults {
         note(fault);
+    }
+    if loader.ignored.remove(scheduler_config::KIND).is_some() {
+        note(&format!(
+            "note: a {} is not read here: the one profile of --scheduler-name decides, with its defaults, and extenders are not asked",
+            scheduler_config::KIND
+        ));
     }
     if !loader.ignored.is_empty() {
         let ignored: Vec<String> = loader.ignored.iter().map(|(kind, n)| format!("{n} {kind}")).collect();

@@ -261,6 +261,16 @@ fn ignored_kinds_are_counted() {
     assert_eq!(loader.ignored.into_iter().collect::<Vec<_>>(), [("Secret".to_owned(), 2)]);
 }
 
+#[test]
+fn extenders_are_said_once_not_to_be_asked() {
+    let head = "{kind: KubeSchedulerConfiguration, apiVersion: kubescheduler.config.k8s.io/v1, extenders: [{urlPrefix: 'http://x', filterVerb: f}]}";
+    let (_, notes, done) = run_on(&[head, "{kind: Secret, apiVersion: v1, metadata: {name: s}}"], &["-o", "json"]);
+    let lines: Vec<&str> = notes.lines().filter(|line| line.starts_with("note: ")).collect();
+    let [first, second] = lines[..] else { panic!("{notes}") };
+    assert!(done && first.contains("KubeSchedulerConfiguration is not read here") && first.ends_with("extenders are not asked"), "{first}");
+    assert!(second.ends_with(": 1 Secret"), "{second}");
+}
+
 /// Where each pod goes, in the order of the decisions.
 fn placed(texts: &[&str]) -> Vec<String> {
     let (text, notes, done) = run_on(texts, &["-o", "json"]);

@@ -15,6 +15,7 @@ use crate::objects::{
     AttachmentObject, BudgetObject, ClaimObject, CsiDriverObject, CsiNodeObject, NamespaceObject, NodeObject, PersistentVolumeObject,
     PodObject, ReplicaSetObject, ReplicationControllerObject, ServiceObject, StatefulSetObject, StorageCapacityObject, StorageClassObject,
 };
+use crate::scheduler_config;
 use aisched_core::event::Event;
 use aisched_model::Str;
 use aisched_model::disruption::DisruptionBudget;
@@ -179,7 +180,8 @@ impl Reader<'_> {
             return self.list(tree, kind, item_kind);
         }
         let name = tree.get("metadata").and_then(|m| m.text("name")).unwrap_or_default();
-        if name.is_empty() {
+        // A scheduler's configuration is no object of a cluster, and has none.
+        if name.is_empty() && kind != scheduler_config::KIND {
             return self.fault(tree, kind, "metadata.name", "", "a name");
         }
         match (kind, group(tree, kind)) {
