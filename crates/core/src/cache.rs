@@ -97,17 +97,16 @@ impl Cache {
         }
     }
 
-    /// Takes a node object away; its pods stay accounted for until they go.
-    pub fn remove_node(&mut self, name: &str) -> Option<Arc<Node>> {
+    /// Takes a node object away; its pods stay accounted for until they go. Returns it with them.
+    pub fn remove_node(&mut self, name: &str) -> Option<Arc<NodeInfo>> {
         let i = self.snapshot.node_idx(name)?;
         let info = self.snapshot.nodes.remove(i);
         self.journal.moved();
-        let node = info.node.clone();
-        self.count_images(&node, false);
+        self.count_images(&info.node, false);
         if !info.pods.is_empty() {
-            self.homeless.insert(node.name.clone(), Arc::unwrap_or_clone(info));
+            self.homeless.insert(info.node.name.clone(), NodeInfo::clone(&info));
         }
-        Some(node)
+        Some(info)
     }
 
     /// Places a pod before the API server knows of it.

@@ -6,7 +6,7 @@ use crate::plugins::args::DefaultPreemptionArgs;
 use crate::workload_profile::WorkloadProfile;
 use aisched_model::Str;
 use aisched_model::config::Config;
-use aisched_model::node::{Node, NodeInfo};
+use aisched_model::node::{Node, NodeInfo, PlacedPod};
 use aisched_model::pod::Pod;
 use aisched_model::policy::Policy;
 use aisched_model::snapshot::Snapshot;
@@ -305,8 +305,8 @@ pub enum ClusterEvent<'a> {
         /// After.
         new: &'a Node,
     },
-    /// A node is gone.
-    NodeGone(&'a Node),
+    /// A node is gone, with the pods on it.
+    NodeGone(&'a Node, &'a [PlacedPod]),
     /// A pod was placed.
     PodPlaced(&'a Pod),
     /// A placed pod changed.
@@ -356,7 +356,7 @@ impl ClusterEvent<'_> {
             Self::NodeChanged { old, new } if old.labels != new.labels => "NodeUpdateNodeLabel",
             Self::NodeChanged { old, new } if old.taints != new.taints || old.unschedulable != new.unschedulable => "NodeUpdateNodeTaint",
             Self::NodeChanged { .. } => "NodeUpdate",
-            Self::NodeGone(_) => "NodeDelete",
+            Self::NodeGone(..) => "NodeDelete",
             Self::PodPlaced(_) => "AssignedPodAdd",
             Self::PodChanged { old, new } if old.spec.labels != new.spec.labels => "AssignedPodUpdatePodLabel",
             Self::PodChanged { .. } => "AssignedPodUpdate",

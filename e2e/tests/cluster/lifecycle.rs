@@ -1,7 +1,7 @@
 //! What happens to pods while the scheduler works on them: gates that open, resizes, a namespace that goes, a kubelet's no.
 //! Leaves out the scheduler's own death (`restart`) and the order of such things (`crates/sim`'s storm).
 
-use aisched_e2e::{Test, eventually};
+use aisched_e2e::{Provisioner, Room, Test, eventually, merged};
 use serde_json::{Value, json};
 
 #[test]
@@ -18,6 +18,34 @@ fn gated_pod_waits_until_its_last_gate_is_gone() {
     assert_eq!(test.api().get(&test.pod_path("gated"))["spec"]["nodeName"], Value::Null);
     test.api().patch(&test.pod_path("gated"), &json!({"spec": {"schedulingGates": null}}));
     assert_eq!(test.placed("gated"), "a");
+}
+
+#[test]
+fn pod_that_is_changed_while_it_waits_is_judged_by_what_it_is_now() {
+    let test = Test::new("changed");
+    test.add_node("a", json!({"spec": {"taints": [{"key": "reserved", "effect": "NoSchedule"}]}}));
+    let _scheduler = test.scheduler();
+    test.add_pod("p", json!({}));
+    assert!(test.refused("p").1.contains("1 node(s) had untolerated taint(s)"));
+    test.api().patch(&test.pod_path("p"), &json!({"spec": {"tolerations": [{"key": "reserved", "operator": "Exists"}]}}));
+    assert_eq!(test.placed("p"), "a");
+}
+
+/// Its volumes would keep the bind going for ten minutes.
+#[test]
+fn room_of_a_pod_deleted_while_its_volumes_are_made_is_free_at_once() {
+    let test = Test::new("deleted-binding");
+    test.add_node("a", Provisioner::segment("a"));
+    let driver = Provisioner::start(&test, "csi", "WaitForFirstConsumer", [("a", Room::of(10))]);
+    driver.hold(true);
+    let _scheduler = test.scheduler();
+    test.add_claim("x", "csi", "1Gi", json!({}));
+    test.add_pod("p", merged(Test::mounting(&["x"]), Test::cpu("8")));
+    assert_eq!(test.selected("x"), "a");
+    test.add_pod("q", Test::cpu("8"));
+    test.refused_for("q", &["1 Insufficient cpu"]);
+    test.api().delete(&test.pod_path("p"));
+    assert_eq!(test.placed("q"), "a");
 }
 
 /// Gives a running pod another request of CPU, in place.

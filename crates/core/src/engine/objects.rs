@@ -113,8 +113,8 @@ impl Engine {
         self.reported.retain(|(node, _, _)| node != name);
         self.as_written.remove(name);
         self.rejections.forget_node(self.cache.objects(), name);
-        if let Some(node) = self.cache.remove_node(name) {
-            self.wake(now, &ClusterEvent::NodeGone(&node));
+        if let Some(info) = self.cache.remove_node(name) {
+            self.wake(now, &ClusterEvent::NodeGone(&info.node, &info.pods));
         }
     }
 

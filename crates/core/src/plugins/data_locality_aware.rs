@@ -44,7 +44,7 @@ impl Plugin for DataLocalityAware {
     /// The filter reads which of the required nodes exist: one may come, and when the last one goes the requirement goes with it.
     fn helps(&self, _pod: &Pod, event: &ClusterEvent<'_>) -> bool {
         match event {
-            ClusterEvent::NodeAdded(_) | ClusterEvent::NodeGone(_) => true,
+            ClusterEvent::NodeAdded(_) | ClusterEvent::NodeGone(..) => true,
             ClusterEvent::OwnChange { old, new } => hints_changed(old, new),
             _ => false,
         }

@@ -93,7 +93,7 @@ mod tests {
             (ClusterEvent::NodeAdded(&a), true),
             (ClusterEvent::NodeChanged { old: &a, new: &b }, true),
             (ClusterEvent::NodeChanged { old: &a, new: &a }, false),
-            (ClusterEvent::NodeGone(&a), false),
+            (ClusterEvent::NodeGone(&a, &[]), false),
             (ClusterEvent::OwnChange { old: &needing(&["A"]), new: &needing(&["B"]) }, true),
             (ClusterEvent::OwnChange { old: &needing(&["A"]), new: &needing(&["A"]) }, false),
         ] {

@@ -213,7 +213,7 @@ mod tests {
             (ClusterEvent::NodeChanged { old: &hard, new: &free }, true),
             (ClusterEvent::NodeChanged { old: &free, new: &free }, false),
             (ClusterEvent::NodeChanged { old: &free, new: &hard }, false),
-            (ClusterEvent::NodeGone(&hard), false),
+            (ClusterEvent::NodeGone(&hard, &[]), false),
             (ClusterEvent::OwnChange { old: &pod("p"), new: &tolerant(&[("k", Exists, "", None)]) }, true),
             (ClusterEvent::OwnChange { old: &pod("p"), new: &pod("p") }, false),
         ] {

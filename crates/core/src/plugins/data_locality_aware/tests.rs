@@ -250,7 +250,7 @@ fn only_nodes_that_come_and_go_or_the_pods_own_hints_can_help() {
     let (waiting, edited) = (pod("p"), hinted("p", [("dataset", "d")]));
     for (event, expected) in [
         (ClusterEvent::NodeAdded(&one), true),
-        (ClusterEvent::NodeGone(&one), true),
+        (ClusterEvent::NodeGone(&one, &[]), true),
         (ClusterEvent::NodeChanged { old: &one, new: &other }, false),
         (ClusterEvent::OwnChange { old: &waiting, new: &edited }, true),
         (ClusterEvent::OwnChange { old: &waiting, new: &waiting }, false),

@@ -65,15 +65,12 @@ impl Plugin for InterPodAffinity {
         match event {
             ClusterEvent::PodPlaced(other) => is_wanted(near, other, may_match),
             ClusterEvent::PodChanged { old, new } => old.spec.labels != new.spec.labels && relabelling_helps(pod, old, new),
-            ClusterEvent::PodRemoved(other) => {
-                let shunning = &other.spec.pod_anti_affinity.required;
-                is_shunned(apart, other, may_match) || is_shunned(shunning, pod, may_match) || frees_first_place(pod, other)
-            }
+            ClusterEvent::PodRemoved(other) => removal_helps(pod, other),
             ClusterEvent::OwnChange { old, new } => old.spec.labels != new.spec.labels,
             ClusterEvent::NodeAdded(node) => near.is_empty() || near.iter().any(|t| node.labels.contains_key(&t.topology_key)),
             ClusterEvent::NodeChanged { old, new } => near.iter().any(|t| joins(t, old, new)) || leaves(old, new),
             // The pods on it count no more in the domains that it was in.
-            ClusterEvent::NodeGone(_) => true,
+            ClusterEvent::NodeGone(_, pods) => pods.iter().any(|placed| removal_helps(pod, &placed.pod)),
             ClusterEvent::Namespace(name) => **name == pod.namespace || near.iter().chain(apart).any(selects_namespaces),
             _ => false,
         }
@@ -184,6 +181,12 @@ fn frees_first_place(pod: &Pod, gone: &Pod) -> bool {
 fn joins(term: &PodAffinityTerm, old: &Node, new: &Node) -> bool {
     let (was, is) = (old.labels.get(&term.topology_key), new.labels.get(&term.topology_key));
     is.is_some() && was != is
+}
+
+/// Whether a pod that counts no more can have kept the other away.
+fn removal_helps(pod: &Pod, gone: &Pod) -> bool {
+    let (apart, shunning) = (&pod.spec.pod_anti_affinity.required, &gone.spec.pod_anti_affinity.required);
+    is_shunned(apart, gone, may_match) || is_shunned(shunning, pod, may_match) || frees_first_place(pod, gone)
 }
 
 /// Whether a changed node left any domain.

@@ -7,9 +7,12 @@ use crate::framework::{ClusterEvent, Plugin};
 use crate::plugins::args::InterPodAffinityArgs;
 use crate::plugins::fixture_domains::{cluster, labelled_pod, node_of, scores, term, term_in, verdicts};
 use aisched_model::labels::Labels;
+use aisched_model::node::PlacedPod;
 use aisched_model::pod::{Pod, PodAffinityTerm};
+use aisched_model::storage_facts::IoDemand;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -446,7 +449,13 @@ fn node_events_help_by_the_topology_keys_of_affinity_and_by_any_label_that_goes(
         let helped = [&near, &apart, &pod("p")].map(|pod| plugin.helps(pod, &event));
         assert_eq!(helped, [nearer, others, others], "{old} to {new}");
     }
-    assert!(plugin.helps(&pod("p"), &ClusterEvent::NodeGone(&node_of("n zone=1"))), "with the guard on it");
+    let guard = wanting("", [(Apart, term("zone", "app"))]);
+    let on_it = |pod: Pod| PlacedPod { pod: Arc::new(pod), io: IoDemand::default() };
+    for (pods, helped) in [(vec![], false), (vec![on_it(pod("q"))], false), (vec![on_it(pod("q")), on_it(guard)], true)] {
+        let node = node_of("n zone=1");
+        let event = ClusterEvent::NodeGone(&node, &pods);
+        assert_eq!(plugin.helps(&labelled_pod("p", "app=x"), &event), helped, "{} pods", pods.len());
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Freed {
         let without = changed(whole, |s| drop(s.nodes.remove(at)));
         let relabelled = changed(whole, |s| Arc::make_mut(&mut s.nodes[at]).node = new.clone());
         self.check(0, what, pod, [&without, whole], &ClusterEvent::NodeAdded(old));
-        self.check(1, what, pod, [whole, &without], &ClusterEvent::NodeGone(old));
+        self.check(1, what, pod, [whole, &without], &ClusterEvent::NodeGone(old, &whole.nodes[at].pods));
         self.check(2, what, pod, [whole, &relabelled], &ClusterEvent::NodeChanged { old, new: &new });
     }
 

@@ -304,7 +304,7 @@ fn pod_helps_when_it_gives_something_back() {
         (ClusterEvent::OwnChange { old: &pod, new: &requesting("p", "3", "0") }, true),
         (ClusterEvent::OwnChange { old: &pod, new: &requesting("p", "5", "0") }, false),
         (ClusterEvent::PodPlaced(&bound), false),
-        (ClusterEvent::NodeGone(&node("n")), false),
+        (ClusterEvent::NodeGone(&node("n"), &[]), false),
     ] {
         assert_eq!(NodeResourcesFit::default().helps(&pod, &event), expected, "{event:?}");
     }

@@ -102,7 +102,7 @@ impl Plugin for PodTopologySpread {
             ClusterEvent::OwnChange { old, new } => {
                 flips(old, new) || (old.spec.tolerations != new.spec.tolerations && constraints.iter().any(|c| c.honor_taints))
             }
-            ClusterEvent::NodeAdded(node) | ClusterEvent::NodeGone(node) => has_all_keys(&constraints, &node.labels),
+            ClusterEvent::NodeAdded(node) | ClusterEvent::NodeGone(node, _) => has_all_keys(&constraints, &node.labels),
             ClusterEvent::NodeChanged { old, new } => node_change_helps(&constraints, old, new),
             _ => false,
         }

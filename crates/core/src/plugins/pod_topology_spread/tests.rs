@@ -421,7 +421,7 @@ fn node_events_help_when_a_domain_may_change() {
     for (text, expected) in [("n zone=a rack=1", true), ("n zone=a", false), ("n", false)] {
         let node = node_of(text);
         assert_eq!(helps(ClusterEvent::NodeAdded(&node)), expected, "{text} added");
-        assert_eq!(helps(ClusterEvent::NodeGone(&node)), expected, "{text} gone");
+        assert_eq!(helps(ClusterEvent::NodeGone(&node, &[])), expected, "{text} gone");
     }
     for (old, new, expected) in [
         ("n zone=a rack=1", "n zone=a rack=1", false),
