@@ -47,6 +47,15 @@ impl Test {
         self.add_storage(VOLUMES, &self.node_name(name), merged(volume, over))
     }
 
+    /// Adds a volume of a class that every node reaches, for a claim.
+    pub fn add_shared_volume(&self, name: &str, class: &str, claim: &str) -> Value {
+        let volume = json!({"spec": {
+            "capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteMany"], "storageClassName": self.node_name(class),
+            "nfs": {"server": "nas", "path": format!("/{name}")}, "claimRef": {"namespace": self.name, "name": claim},
+        }});
+        self.add_storage(VOLUMES, &self.node_name(name), volume)
+    }
+
     /// The path of a volume.
     #[must_use]
     pub fn volume_path(&self, name: &str) -> String {

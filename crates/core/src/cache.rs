@@ -6,6 +6,7 @@ use crate::promises::Promises;
 use aisched_model::Str;
 use aisched_model::node::{Node, NodeInfo, PlacedPod};
 use aisched_model::pod::Pod;
+use aisched_model::signals::backends;
 use aisched_model::snapshot::Snapshot;
 use aisched_model::storage_facts::IoDemand;
 use aisched_model::volume::{Claim, Volume, VolumePlan};
@@ -22,6 +23,8 @@ pub struct Cache {
     homeless: BTreeMap<Str, NodeInfo>,
     /// Where every placed pod is.
     homes: BTreeMap<Str, Home>,
+    /// Storage backends that placed pods are promised I/O of; pods without any are left out.
+    backends: BTreeMap<Str, Vec<Str>>,
     /// Volumes and claims that binds under way are about.
     promises: Promises,
     /// What happened to the nodes.
@@ -191,6 +194,32 @@ impl Cache {
         self.take(uid).map(|placed| placed.pod)
     }
 
+    /// Reckons anew what placed pods take, once everything is known that it depends on. `io` says what a confirmed pod takes; what a pod
+    /// was promised by this process stands.
+    pub(crate) fn recount_io(&mut self, io: impl Fn(&Snapshot, &Pod) -> Option<IoDemand>) {
+        let placed = self.snapshot.nodes.iter().flat_map(|node| &node.pods).chain(self.homeless.values().flat_map(|node| &node.pods));
+        let pods: Vec<Arc<Pod>> = placed.map(|placed| placed.pod.clone()).collect();
+        for pod in pods {
+            let Some(home) = self.homes.get(&pod.uid) else { continue };
+            let told = if home.assumed { None } else { io(&self.snapshot, &pod) };
+            let promised = self.backends.get(&pod.uid).map_or(&[][..], Vec::as_slice);
+            if promised == backends(&pod, &self.snapshot) && told.is_none_or(|told| self.io_of(&pod.uid) == Some(told)) {
+                continue;
+            }
+            let (node, assumed) = (home.node.clone(), home.assumed);
+            if let Some(placed) = self.take(&pod.uid) {
+                self.place(placed.pod, node, told.unwrap_or(placed.io), assumed);
+            }
+        }
+    }
+
+    /// What a placed pod was promised.
+    fn io_of(&self, uid: &str) -> Option<IoDemand> {
+        let home = self.homes.get(uid)?;
+        let node = self.snapshot.node(&home.node).map(|node| &**node).or_else(|| self.homeless.get(&home.node))?;
+        node.pods.iter().find(|placed| *placed.pod.uid == *uid).map(|placed| placed.io)
+    }
+
     fn place(&mut self, pod: Arc<Pod>, node: Str, io: IoDemand, assumed: bool) {
         for claim in pod.claims() {
             self.snapshot.claim_users.entry((pod.namespace.clone(), claim)).or_default().push(node.clone());
@@ -198,6 +227,11 @@ impl Cache {
         self.snapshot.count_priority(pod.spec.priority, true);
         self.snapshot.count_member(&pod, &node, true);
         self.snapshot.count_terms(&pod, &node, true);
+        let backends = backends(&pod, &self.snapshot);
+        self.snapshot.promise_io(&backends, io, true);
+        if !backends.is_empty() {
+            self.backends.insert(pod.uid.clone(), backends);
+        }
         self.homes.insert(pod.uid.clone(), Home { node: node.clone(), assumed });
         let placed = PlacedPod { pod, io };
         match self.snapshot.node_idx(&node) {
@@ -224,6 +258,7 @@ impl Cache {
         self.snapshot.count_priority(placed.pod.spec.priority, false);
         self.snapshot.count_member(&placed.pod, &home.node, false);
         self.snapshot.count_terms(&placed.pod, &home.node, false);
+        self.snapshot.promise_io(&self.backends.remove(uid).unwrap_or_default(), placed.io, false);
         for claim in placed.pod.claims() {
             if let Entry::Occupied(mut users) = self.snapshot.claim_users.entry((placed.pod.namespace.clone(), claim)) {
                 if let Some(i) = users.get().iter().position(|n| *n == home.node) {

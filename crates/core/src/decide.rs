@@ -332,7 +332,7 @@ mod tests {
         });
         let zone = |i: usize| if i.is_multiple_of(4) { "a" } else { "b" };
         let cluster = (0..40).fold(Cluster::default(), |c, i| c.node(labelled(&format!("n{i}"), [("zone", zone(i))])));
-        let workload = WorkloadProfile::resolve(&preferred, None, &cluster.config);
+        let workload = WorkloadProfile::resolve(&preferred, None, &cluster.config, &cluster.snapshot);
         let attempt = Attempt { snapshot: &cluster.snapshot, pod: &preferred, workload: &workload, policy: None, config: &cluster.config };
         let profile = Profile::of("s", [("NodeAffinity", Weight::Fixed(1))]);
         let choice = Choice { salt, report_nodes, policy_source: PolicySource::Fallback, heard: Heard::default(), in_peace: &[] };

@@ -112,6 +112,9 @@ pub struct FieldView {
     pub value: String,
     /// `apollo`, `cache`, `pod`, `inferred` or `default`.
     pub source: &'static str,
+    /// What an inferred value was taken from, such as `label spark-role`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Str>,
 }
 
 /// One node's part in a decision.

@@ -229,7 +229,7 @@ impl Cluster {
 
     pub(crate) fn outcome(&self, profile: &Profile, pod: &Pod) -> Outcome {
         let policy = self.policy.as_ref();
-        let workload = WorkloadProfile::resolve(pod, policy.map(|p| (p, PolicySource::Success)), &self.config);
+        let workload = WorkloadProfile::resolve(pod, policy.map(|p| (p, PolicySource::Success)), &self.config, &self.snapshot);
         let attempt = Attempt { snapshot: &self.snapshot, pod, workload: &workload, policy, config: &self.config };
         let policy_source = if policy.is_some() { PolicySource::Success } else { PolicySource::Fallback };
         decide(profile, &attempt, Choice { salt: 0, report_nodes: usize::MAX, policy_source, heard: Heard::default(), in_peace: &[] })

@@ -113,7 +113,7 @@ impl View {
 /// Decides for one waiting pod on a cluster, reporting on every node, with nothing remembered and nobody else heard.
 pub(crate) fn decide_alone(profile: &Profile, snapshot: &Snapshot, config: &Config, waiting: &Waiting, salt: u64) -> Decision {
     let policy = waiting.policy.as_deref();
-    let workload = WorkloadProfile::resolve(&waiting.pod, policy.map(|p| (p, waiting.policy_source)), config);
+    let workload = WorkloadProfile::resolve(&waiting.pod, policy.map(|p| (p, waiting.policy_source)), config, snapshot);
     let attempt = Attempt { snapshot, pod: &waiting.judged, workload: &workload, policy, config };
     let choice =
         Choice { salt, report_nodes: usize::MAX, policy_source: waiting.policy_source, heard: Heard::default(), in_peace: &waiting.raided };

@@ -8,7 +8,8 @@ use aisched_model::labels::Labels;
 use aisched_model::pod::Pod;
 use aisched_model::policy::{Findings, Policy, PolicyDecision, PolicySource};
 use aisched_model::selector::Operator;
-use aisched_model::signals::identity;
+use aisched_model::signals::{ClaimedDemand, claimed_demand, identity, training_demand};
+use aisched_model::snapshot::Snapshot;
 use aisched_model::storage_facts::{ANNOTATION_PREFIX, Fault, IoDemand, names, whole};
 use aisched_model::workload::{IoPattern, PreprocessingType, Stage, Tier};
 use alloc::format;
@@ -81,17 +82,21 @@ pub struct WorkloadProfile {
     pub preferred_zone: Sourced<Str>,
     /// Rack preferred.
     pub preferred_rack: Sourced<Str>,
+    /// Who says that nodes without enough of the I/O that is asked for will not do.
+    pub strict_io: Option<Source>,
     /// What the workload does; set for preprocessing workloads only.
     pub traits: Option<Traits>,
+    /// What says so, of every field that is inferred.
+    pub origins: Vec<(&'static str, Str)>,
     /// Values on the pod that could not be used.
     pub faults: Vec<Fault>,
 }
 
 impl WorkloadProfile {
-    /// Resolves a pod's profile. `policy` comes with its source: fresh or cached.
+    /// Resolves a pod's profile. `policy` comes with its source: fresh or cached. Of the snapshot, the pod's claims and their classes are read.
     #[must_use]
-    pub fn resolve(pod: &Pod, policy: Option<(&Policy, PolicySource)>, config: &Config) -> Self {
-        let reader = Reader { pod, policy, config, faults: Vec::new() };
+    pub fn resolve(pod: &Pod, policy: Option<(&Policy, PolicySource)>, config: &Config, snapshot: &Snapshot) -> Self {
+        let reader = Reader { pod, policy, config, snapshot, faults: Vec::new(), origins: Vec::new() };
         reader.resolve()
     }
 
@@ -121,7 +126,8 @@ impl WorkloadProfile {
         let mut view = Vec::new();
         let mut push = |name, field: Option<(String, Source)>| {
             if let Some((value, source)) = field {
-                view.push((name, FieldView { value, source: source.as_str() }));
+                let from = self.origins.iter().find(|(field, _)| *field == name).map(|(_, from)| from.clone());
+                view.push((name, FieldView { value, source: source.as_str(), from }));
             }
         };
         push("stage", self.stage.map(|(s, source)| (s.as_str().into(), source)));
@@ -134,6 +140,7 @@ impl WorkloadProfile {
         push("requiredIops", self.required_iops.map(|(n, s)| (n.to_string(), s)));
         push("requiredThroughputMbps", self.required_throughput_mbps.map(|(n, s)| (n.to_string(), s)));
         push("requiredCapacityGb", self.required_capacity_gb.map(|(n, s)| (n.to_string(), s)));
+        push("strictIo", self.strict_io.map(|source| ("true".into(), source)));
         push("preferredZone", self.preferred_zone.as_ref().map(|(z, s)| (z.to_string(), *s)));
         push("preferredRack", self.preferred_rack.as_ref().map(|(r, s)| (r.to_string(), *s)));
         ProfileView(view)
@@ -145,7 +152,9 @@ struct Reader<'a> {
     pod: &'a Pod,
     policy: Option<(&'a Policy, PolicySource)>,
     config: &'a Config,
+    snapshot: &'a Snapshot,
     faults: Vec<Fault>,
+    origins: Vec<(&'static str, Str)>,
 }
 
 impl Reader<'_> {
@@ -153,21 +162,27 @@ impl Reader<'_> {
         let stage = self.pod_value(&["workload-stage", "pipeline-stage"], &["pipeline-step", "stage"], stage, Stage::accepted);
         let on = &self.config.signals;
         let identity = identity(self.pod, on.workload_identity, on.kserve, on.fluid);
-        let stage = self.with_policy(stage, identity.stage, |f| f.stage);
+        let stage = self.with_policy("stage", stage, identity.stage, |f| f.stage);
         let types: Vec<Str> = self.config.preprocessing_types.keys().cloned().collect();
         let preprocessing_type =
             self.pod_value(&["preprocessing-type"], &["preprocessing-type"], |v| preprocessing_type(v, &types), || types.join(", "));
-        let preprocessing_type = self.with_policy(preprocessing_type, None, |f| f.preprocessing_type.clone());
+        let preprocessing_type =
+            self.with_policy("preprocessingType", preprocessing_type, None::<(_, Str)>, |f| f.preprocessing_type.clone());
         let io_pattern = self.pod_value(&["io-pattern"], &[], IoPattern::from_spelling, IoPattern::accepted);
-        let io_pattern = self.with_policy(io_pattern, identity.io_pattern, |f| f.io_pattern);
+        let io_pattern = self.with_policy("ioPattern", io_pattern, identity.io_pattern, |f| f.io_pattern);
         let datasets = self.annotation("dataset").map(|v| names(v)).filter(|d| !d.is_empty());
-        let inferred = Some(identity.datasets).filter(|d| !d.is_empty());
-        let datasets = self.with_policy(datasets, inferred, |f| Some(f.datasets.clone()).filter(|d| !d.is_empty()));
+        let datasets = self.with_policy("datasets", datasets, identity.datasets, |f| Some(f.datasets.clone()).filter(|d| !d.is_empty()));
         let tier = self.pod_value(&["required-storage-tier"], &["storage-tier"], Tier::from_spelling, Tier::accepted);
-        let required_tier = self.with_policy(tier, None, |f| f.required_tier);
-        let required_iops = self.number("required-iops", |f| f.required_iops);
-        let required_throughput_mbps = self.number("required-throughput-mbps", |f| f.required_throughput_mbps);
-        let required_capacity_gb = self.number("required-capacity-gb", |f| f.required_capacity_gb);
+        let claimed = if on.storage_classes { claimed_demand(self.pod, self.snapshot) } else { ClaimedDemand::default() };
+        let required_tier = self.with_policy("requiredTier", tier, claimed.local_tier, |f| f.required_tier);
+        let required_iops = self.number(["requiredIops", "required-iops"], claimed.iops, |f| f.required_iops);
+        let is_guess = |source| identity.is_guess && source == Source::Inferred;
+        let trains = on.training_demand && matches!(stage, Some((Stage::Training, source)) if !is_guess(source));
+        let trained = || training_demand(self.pod).filter(|_| trains).map(|(n, from)| (n, from.into()));
+        let throughput = claimed.throughput_mbps.or_else(trained);
+        let required_throughput_mbps =
+            self.number(["requiredThroughputMbps", "required-throughput-mbps"], throughput, |f| f.required_throughput_mbps);
+        let required_capacity_gb = self.number(["requiredCapacityGb", "required-capacity-gb"], None, |f| f.required_capacity_gb);
         let require = self.policy_says(|p| p.decision == PolicyDecision::Require);
         let csd_by_policy = self.policy_says(|p| p.findings.requires_csd);
         let preprocessing = preprocessing_type.is_some() || matches!(stage, Some((Stage::DataLoading | Stage::Preprocessing, _)));
@@ -184,21 +199,35 @@ impl Reader<'_> {
             strict_tier: require.or(self.flag("strict-storage-tier")),
             require_csd: require.and(csd_by_policy).or(self.flag("require-csd")),
             csd_by_policy,
+            strict_io: self.flag("strict-io"),
             required_iops,
             required_throughput_mbps,
             required_capacity_gb,
             preferred_zone: self.preferred("preferred-zone").or_else(|| self.affinity_zone()).map(|z| (z, Source::Pod)),
             preferred_rack: self.preferred("preferred-rack").map(|r| (r, Source::Pod)),
             traits,
+            origins: self.origins,
             faults: self.faults,
         }
     }
 
     /// A finding of APOLLO wins over the pod, the pod over what other systems tell, that over APOLLO's defaults.
-    fn with_policy<T>(&self, pod: Option<T>, inferred: Option<T>, of: impl Fn(&Findings) -> Option<T>) -> Sourced<T> {
+    fn with_policy<T>(
+        &mut self,
+        field: &'static str,
+        pod: Option<T>,
+        inferred: Option<(T, impl Into<Str>)>,
+        of: impl Fn(&Findings) -> Option<T>,
+    ) -> Sourced<T> {
         let finding = self.policy.and_then(|(p, source)| Some((of(&p.findings)?, Source::of_policy(source))));
-        let known = finding.or_else(|| Some((pod?, Source::Pod))).or_else(|| Some((inferred?, Source::Inferred)));
-        known.or_else(|| self.policy.and_then(|(p, _)| Some((of(&p.defaults)?, Source::Default))))
+        if let Some(known) = finding.or_else(|| Some((pod?, Source::Pod))) {
+            return Some(known);
+        }
+        if let Some((value, from)) = inferred {
+            self.origins.push((field, from.into()));
+            return Some((value, Source::Inferred));
+        }
+        self.policy.and_then(|(p, _)| Some((of(&p.defaults)?, Source::Default)))
     }
 
     /// The policy's source, where the policy says so.
@@ -241,12 +270,17 @@ impl Reader<'_> {
     }
 
     /// A demand; 0 is none.
-    fn number(&mut self, name: &str, of: impl Fn(&Findings) -> Option<i64>) -> Sourced<i64> {
+    fn number(
+        &mut self,
+        [field, name]: [&'static str; 2],
+        inferred: Option<(i64, Str)>,
+        of: impl Fn(&Findings) -> Option<i64>,
+    ) -> Sourced<i64> {
         let spec = self.pod.spec.clone();
         let key = format!("{ANNOTATION_PREFIX}{name}");
         let number = self.usable(&key, &spec.annotations, whole, || "a whole number, 0 or more".into());
         let demand = |n: &i64| *n > 0;
-        self.with_policy(number.filter(demand), None, |f| of(f).filter(demand))
+        self.with_policy(field, number.filter(demand), inferred, |f| of(f).filter(demand))
     }
 
     /// Set when the annotation says `true`.

@@ -3,15 +3,19 @@
 
 use super::*;
 use crate::fixture::{hinted, pod, with};
+use aisched_model::pod::PodVolume;
 use aisched_model::selector::{NodeSelectorTerm, Requirement};
+use aisched_model::signals::ClassFacts;
+use aisched_model::volume::{Claim, StorageClass};
+use alloc::sync::Arc;
 use alloc::vec;
 
 fn of(pod: &Pod) -> WorkloadProfile {
-    WorkloadProfile::resolve(pod, None, &Config::default())
+    WorkloadProfile::resolve(pod, None, &Config::default(), &Snapshot::default())
 }
 
 fn under(pod: &Pod, policy: &Policy) -> WorkloadProfile {
-    WorkloadProfile::resolve(pod, Some((policy, PolicySource::Success)), &Config::default())
+    WorkloadProfile::resolve(pod, Some((policy, PolicySource::Success)), &Config::default(), &Snapshot::default())
 }
 
 fn labelled(pairs: &[(&str, &str)]) -> Pod {
@@ -256,7 +260,7 @@ fn finding_wins_over_pod_and_pod_over_default() {
         (None, PolicySource::Fallback, &said, Some(Source::Pod), Some(10)),
         (None, PolicySource::Fallback, &silent, None, None),
     ] {
-        let profile = WorkloadProfile::resolve(pod, policy.map(|p| (p, policy_source)), &Config::default());
+        let profile = WorkloadProfile::resolve(pod, policy.map(|p| (p, policy_source)), &Config::default(), &Snapshot::default());
         assert_eq!(sources(&profile), ([source; 8], iops), "{policy_source:?} {source:?}");
     }
 }
@@ -380,7 +384,7 @@ fn type_of_the_configuration_is_usable_by_name() {
         ("filter", "filtering", config.preprocessing_types.get("filtering").copied()),
         ("shard", "sharding", Some(Traits { csd: true, ..tokenizing })),
     ] {
-        let profile = WorkloadProfile::resolve(&hinted("p", [("preprocessing-type", value)]), None, &config);
+        let profile = WorkloadProfile::resolve(&hinted("p", [("preprocessing-type", value)]), None, &config, &Snapshot::default());
         assert_eq!((profile.preprocessing_type.unwrap().0.as_str(), profile.traits), (name, traits), "{value}");
     }
 }
@@ -437,4 +441,62 @@ fn view_names_known_fields_with_their_sources() {
         shown,
         [("stage", "training", "pod"), ("ioPattern", "random", "apollo"), ("datasets", "a,b", "pod"), ("strictTier", "true", "apollo")]
     );
+}
+
+/// A claim of class `gp3` with 3000 IOPS and 125 MB/s.
+fn provisioned() -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    let facts = ClassFacts { iops: Some(3000), throughput_mbps: Some(125), ..ClassFacts::default() };
+    let class = StorageClass { name: "gp3".into(), facts, ..StorageClass::default() };
+    snapshot.classes.insert("gp3".into(), Arc::new(class));
+    let claim = Claim { namespace: "default".into(), name: "data".into(), storage_class: Some("gp3".into()), ..Claim::default() };
+    snapshot.set_claim(Arc::new(claim));
+    snapshot
+}
+
+#[test]
+fn demands_that_nobody_states_come_from_claims_then_from_training() {
+    let trainer = |claims: &[&str], hints: &[(&str, &str)]| {
+        with(pod("p"), |s| {
+            s.volumes = claims.iter().map(|c| PodVolume::Claim { claim: (*c).into(), read_only: false }).collect();
+            s.annotations = hints.iter().map(|(k, v)| (format!("ai-storage.keti/{k}"), *v)).collect();
+            s.requests.set_scalar(&"nvidia.com/gpu".into(), 2);
+        })
+    };
+    const TRAINS: (&str, &str) = ("workload-stage", "training");
+    const CLASS: &str = "inferred: StorageClass gp3";
+    const MLPERF: &str = "inferred: MLPerf Storage: 2 x 105 MB/s, ResNet50 on A100";
+    for (claims, hints, iops, throughput) in [
+        (&["data"][..], &[TRAINS][..], (3000, CLASS), (125, CLASS)),
+        (&["data"], &[TRAINS, ("required-iops", "7"), ("required-throughput-mbps", "8")], (7, "pod: "), (8, "pod: ")),
+        (&[], &[TRAINS], (0, ""), (210, MLPERF)),
+        (&[], &[("workload-stage", "inference")], (0, ""), (0, "")),
+        // That a GPU is asked for is a guess, no more.
+        (&[], &[], (0, ""), (0, "")),
+    ] {
+        let profile = WorkloadProfile::resolve(&trainer(claims, hints), None, &Config::default(), &provisioned());
+        let view = profile.view().0;
+        let shown = |field: &str| {
+            let found = view.iter().find(|(name, _)| *name == field);
+            found.map_or(String::new(), |(_, f)| format!("{}: {}", f.source, f.from.as_deref().unwrap_or_default()))
+        };
+        assert_eq!((profile.io_demand().iops, &*shown("requiredIops")), iops, "{claims:?} {hints:?}");
+        assert_eq!((profile.io_demand().throughput_mbps, &*shown("requiredThroughputMbps")), throughput, "{claims:?} {hints:?}");
+    }
+    let mut config = Config::default();
+    (config.signals.storage_classes, config.signals.training_demand) = (false, false);
+    let off = WorkloadProfile::resolve(&trainer(&["data"], &[TRAINS]), None, &config, &provisioned());
+    assert_eq!(off.io_demand(), IoDemand::default());
+}
+
+#[test]
+fn a_finding_of_the_policy_comes_before_what_a_class_says_and_that_before_its_default() {
+    let pod = crate::fixture::claiming("p", ["data"]);
+    let resolve = |policy: &Policy| {
+        let profile = WorkloadProfile::resolve(&pod, Some((policy, PolicySource::Success)), &Config::default(), &provisioned());
+        profile.required_iops
+    };
+    let iops = |n| Findings { required_iops: Some(n), ..Findings::default() };
+    assert_eq!(resolve(&Policy { findings: iops(5), ..Policy::default() }), Some((5, Source::Apollo)));
+    assert_eq!(resolve(&Policy { defaults: iops(1000), ..Policy::default() }), Some((3000, Source::Inferred)));
 }

@@ -2,6 +2,7 @@
 //! Leaves out reading them from the API (`aisched-kube`) and what they mean for a score (the plugins).
 
 use crate::Str;
+use crate::signals::ClassFacts;
 use crate::snapshot::NamespacedName;
 use crate::storage_facts::TierSet;
 use alloc::collections::BTreeMap;
@@ -27,6 +28,8 @@ pub struct ForeignObjects {
     pub node_storage: NodeStorages,
     /// Longhorn's Replicas.
     pub replicas: Replicas,
+    /// VolumeAttributesClasses.
+    pub attributes_classes: BTreeMap<Str, Arc<ClassFacts>>,
 }
 
 /// One object of another system.
@@ -46,6 +49,8 @@ pub enum Foreign {
     NodeStorage(Arc<NodeStorage>),
     /// Longhorn's Replica.
     Replica(Replica),
+    /// A VolumeAttributesClass.
+    AttributesClass(Str, Arc<ClassFacts>),
 }
 
 /// Names one object of another system.
@@ -65,6 +70,8 @@ pub enum ForeignName {
     NodeStorage(&'static str, Str),
     /// Longhorn's Replica.
     Replica(Str),
+    /// A VolumeAttributesClass.
+    AttributesClass(Str),
 }
 
 impl ForeignObjects {
@@ -78,6 +85,7 @@ impl ForeignObjects {
             Foreign::Dataset(key, percent) => drop(self.datasets.insert(key, percent)),
             Foreign::NodeStorage(storage) => self.node_storage.set(storage),
             Foreign::Replica(replica) => self.replicas.set(replica),
+            Foreign::AttributesClass(name, facts) => drop(self.attributes_classes.insert(name, facts)),
         }
     }
 
@@ -90,7 +98,8 @@ impl ForeignObjects {
         let datasets = self.datasets.iter().map(|(key, percent)| Foreign::Dataset(key.clone(), *percent));
         let storages = self.node_storage.by_object.values().cloned().map(Foreign::NodeStorage);
         let replicas = self.replicas.by_name.values().cloned().map(Foreign::Replica);
-        workloads.chain(queues).chain(workflows).chain(topologies).chain(datasets).chain(storages).chain(replicas)
+        let classes = self.attributes_classes.iter().map(|(name, facts)| Foreign::AttributesClass(name.clone(), facts.clone()));
+        workloads.chain(queues).chain(workflows).chain(topologies).chain(datasets).chain(storages).chain(replicas).chain(classes)
     }
 
     /// Takes an object away.
@@ -103,6 +112,7 @@ impl ForeignObjects {
             ForeignName::Dataset(key) => drop(self.datasets.remove(key)),
             ForeignName::NodeStorage(kind, name) => self.node_storage.remove(kind, name),
             ForeignName::Replica(name) => self.replicas.remove(name),
+            ForeignName::AttributesClass(name) => drop(self.attributes_classes.remove(name)),
         }
     }
 }

@@ -45,8 +45,8 @@ pub struct Taint {
     pub effect: TaintEffect,
 }
 
-/// What is left of a node's I/O budgets; `None` where the node's budget is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// I/O budgets of a node or a storage backend, or what is left of them; `None` where one is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budgets {
     /// I/O operations per second.
     pub iops: Option<i64>,
@@ -60,15 +60,30 @@ impl Budgets {
     /// The node's facts, less what was promised to pods placed there when `accounting` is on; never below 0.
     #[must_use]
     pub fn left(node: &NodeInfo, accounting: bool) -> Self {
-        let (facts, promised) = (&node.node.storage, &node.io_promised);
-        let left = |budget: Option<i64>, promised: i64| {
-            let promised = if accounting { promised } else { 0 };
-            budget.map(|b| b.saturating_sub(promised).max(0))
-        };
+        let StorageFacts { iops, throughput_mbps, capacity_gb, .. } = node.node.storage;
+        let offered = Self { iops, throughput_mbps, capacity_gb };
+        if accounting { offered.less(node.io_promised) } else { offered }
+    }
+
+    /// What is left when this much was promised; never below 0.
+    #[must_use]
+    pub fn less(self, promised: IoDemand) -> Self {
+        let left = |budget: Option<i64>, promised: i64| budget.map(|b| b.saturating_sub(promised).max(0));
         Self {
-            iops: left(facts.iops, promised.iops),
-            throughput_mbps: left(facts.throughput_mbps, promised.throughput_mbps),
-            capacity_gb: left(facts.capacity_gb, promised.capacity_gb),
+            iops: left(self.iops, promised.iops),
+            throughput_mbps: left(self.throughput_mbps, promised.throughput_mbps),
+            capacity_gb: left(self.capacity_gb, promised.capacity_gb),
+        }
+    }
+
+    /// The smaller of each; what only one knows counts.
+    #[must_use]
+    pub fn or_less(self, other: Self) -> Self {
+        let least = |a: Option<i64>, b: Option<i64>| a.into_iter().chain(b).min();
+        Self {
+            iops: least(self.iops, other.iops),
+            throughput_mbps: least(self.throughput_mbps, other.throughput_mbps),
+            capacity_gb: least(self.capacity_gb, other.capacity_gb),
         }
     }
 }

@@ -285,9 +285,15 @@ impl Pod {
     pub fn claims(&self) -> impl Iterator<Item = Str> {
         self.spec.volumes.iter().filter_map(|v| match v {
             PodVolume::Claim { claim, .. } => Some(claim.clone()),
-            PodVolume::Ephemeral { volume, .. } => Some(format!("{}-{volume}", self.name).into()),
+            PodVolume::Ephemeral { volume, .. } => Some(self.ephemeral_claim(volume)),
             PodVolume::Csi { .. } | PodVolume::Migrated { .. } | PodVolume::Disk(_) => None,
         })
+    }
+
+    /// Name of the claim of a generic ephemeral volume.
+    #[must_use]
+    pub fn ephemeral_claim(&self, volume: &str) -> Str {
+        format!("{}-{volume}", self.name).into()
     }
 }
 
@@ -308,7 +314,19 @@ impl Pod {
     /// Whether the pod asks for a GPU of any vendor: `nvidia.com/gpu`, `amd.com/gpu`, `gpu.intel.com/xe`.
     #[must_use]
     pub fn wants_gpu(&self) -> bool {
-        self.spec.requests.scalars.iter().any(|(name, amount)| *amount > 0 && name.split(['/', '.', '-']).any(|part| part == "gpu"))
+        self.gpus().any(|(_, amount)| *amount > 0)
+    }
+
+    /// How many GPUs the pod asks for; shares of one, such as `aliyun.com/gpu-mem`, are not counted.
+    #[must_use]
+    pub fn n_gpus(&self) -> i64 {
+        let whole = |name: &str| name.ends_with("/gpu") || name.starts_with("gpu.intel.com/");
+        let counts = self.gpus().filter(|(name, _)| whole(name) && !name.contains("memory")).map(|(_, amount)| *amount);
+        counts.fold(0, i64::saturating_add)
+    }
+
+    fn gpus(&self) -> impl Iterator<Item = &(Str, i64)> {
+        self.spec.requests.scalars.iter().filter(|(name, _)| name.split(['/', '.', '-']).any(|part| part == "gpu"))
     }
 
     /// The volume handle of a JuiceFS mount pod: the node has a client of the volume open, and its cache.

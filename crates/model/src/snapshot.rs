@@ -5,10 +5,11 @@ use crate::Str;
 use crate::disruption::DisruptionBudget;
 use crate::foreign::ForeignObjects;
 use crate::labels::Labels;
-use crate::node::NodeInfo;
+use crate::node::{Budgets, NodeInfo};
 use crate::nominated::Nominated;
 use crate::owners::Owners;
 use crate::pod::{Pod, PodSpec};
+use crate::storage_facts::IoDemand;
 use crate::topology::{Nearby, reach_of_requirements, reach_of_terms};
 use crate::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub claimed_volumes: BTreeMap<NamespacedName, BTreeMap<Str, Arc<Volume>>>,
     /// Classes by name.
     pub classes: BTreeMap<Str, Arc<StorageClass>>,
+    /// I/O promised to placed pods by the storage backends of their claims, kept by [`Snapshot::promise_io`].
+    pub backends: BTreeMap<Str, IoDemand>,
     /// Drivers by node name.
     pub csi_nodes: BTreeMap<Str, Arc<CsiNode>>,
     /// How drivers want to be treated, by name.
@@ -125,6 +128,29 @@ impl Snapshot {
             }
         }
         Some(old)
+    }
+
+    /// Counts what pods that came (`there`) or left take from storage backends.
+    pub fn promise_io(&mut self, backends: &[Str], io: IoDemand, there: bool) {
+        for name in backends.iter().filter(|_| io != IoDemand::default()) {
+            let promised = self.backends.entry(name.clone()).or_default();
+            if there {
+                promised.add(io)
+            } else {
+                promised.sub(io)
+            }
+            if *promised == IoDemand::default() {
+                self.backends.remove(name);
+            }
+        }
+    }
+
+    /// What is left of a storage backend's budgets: the least that a class of it tells, less what was promised when `accounting` is on.
+    #[must_use]
+    pub fn backend_left(&self, name: &Str, accounting: bool) -> Budgets {
+        let of_backend = self.classes.values().filter(|class| class.facts.backend.as_ref() == Some(name));
+        let offered = of_backend.map(|class| class.offers).fold(Budgets::default(), Budgets::or_less);
+        if accounting { offered.less(self.backends.get(name).copied().unwrap_or_default()) } else { offered }
     }
 
     /// Counts a pod that came (`there`) or left.

@@ -3,7 +3,9 @@
 
 use crate::Str;
 use crate::labels::Labels;
+use crate::node::Budgets;
 use crate::selector::{LabelSelector, NodeSelectorTerm};
+use crate::signals::ClassFacts;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -172,6 +174,10 @@ pub struct StorageClass {
     pub allowed_topologies: Vec<NodeSelectorTerm>,
     /// `storageclass.kubernetes.io/is-default-class`.
     pub is_default: bool,
+    /// What its parameters tell of its volumes.
+    pub facts: ClassFacts,
+    /// What its backend offers to all pods together, by the class's annotations.
+    pub offers: Budgets,
 }
 
 /// A CSINode: what drivers can do on a node.

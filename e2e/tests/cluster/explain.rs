@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// Runs `explain` against a scheduler; what it prints as JSON.
-fn explain(test: &Test, scheduler: &Program, what: &str) -> Value {
+pub(crate) fn explain(test: &Test, scheduler: &Program, what: &str) -> Value {
     let printed = test.cluster.shell(&format!("{} --output json", command(scheduler, what)));
     serde_json::from_str(&printed).unwrap_or_else(|e| panic!("{e}: {printed}"))
 }
 
-fn command(scheduler: &Program, what: &str) -> String {
+pub(crate) fn command(scheduler: &Program, what: &str) -> String {
     let server = format!("https://127.0.0.1:{}", scheduler.port);
     format!("{} explain {what} --server {server} --insecure-skip-tls-verify", binary().display())
 }

@@ -9,6 +9,7 @@ mod config;
 mod explain;
 mod extender;
 mod guide;
+mod io;
 mod labels;
 mod leader;
 mod lifecycle;

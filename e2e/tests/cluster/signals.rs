@@ -1,7 +1,8 @@
 //! Nobody labelled anything: objects of other systems alone decide, read through discovery once their definitions are there.
 //! Leaves out what each system's objects say in full: those are the conversion's own tests.
 
-use aisched_e2e::{Program, Test, binary, eventually};
+use crate::explain::command;
+use aisched_e2e::{Program, Test, eventually};
 use serde_json::{Value, json};
 
 /// Installs a definition that takes any field, and waits until it is served.
@@ -23,10 +24,7 @@ fn define(test: &Test, group: &str, version: &str, kind: &str, plural: &str, sco
 
 /// What the scheduler would do about a waiting pod: a component of a plugin's score of a node.
 fn component(test: &Test, scheduler: &Program, pod: &str, node: &str, plugin: &str, name: &str) -> Result<i64, String> {
-    let server = format!("https://127.0.0.1:{}", scheduler.port);
-    let command =
-        format!("{} explain pod {pod} -n {} --server {server} --insecure-skip-tls-verify --output json", binary().display(), test.name);
-    let output = test.cluster.try_shell(&command, "");
+    let output = test.cluster.try_shell(&format!("{} --output json", command(scheduler, &format!("pod {pod} -n {}", test.name))), "");
     let decision: Value =
         serde_json::from_slice(&output.stdout).map_err(|e| format!("{e}: {}", String::from_utf8_lossy(&output.stderr)))?;
     let find =

@@ -1,7 +1,7 @@
 //! One pod's decision as a person reads it: verdict, what the pod was taken to be, filters, scores, runner-up.
 //! Leaves out JSON: that is the decision itself.
 
-use super::view::{DecisionView, Milli, NodeReport, Part, PolicyView};
+use super::view::{DecisionView, FieldView, Milli, NodeReport, Part, PolicyView};
 use crate::tables::{Style, plain};
 use aisched_model::config::AI_PLUGINS;
 use std::fmt::Write;
@@ -51,7 +51,8 @@ fn origins(decision: &DecisionView) -> String {
         "FALLBACK" => "none; decided by what the pod says of itself".into(),
         source => said(source, &decision.policy),
     };
-    let fields: Vec<String> = decision.profile.0.iter().map(|(name, f)| format!("{name} {} ({})", f.value, f.source)).collect();
+    let from = |f: &FieldView| f.from.as_ref().map_or(String::new(), |from| format!(" from {from}"));
+    let fields: Vec<String> = decision.profile.0.iter().map(|(name, f)| format!("{name} {} ({}{})", f.value, f.source, from(f))).collect();
     let profile = if fields.is_empty() { "nothing is known of the workload".into() } else { fields.join(", ") };
     let mut text = format!("Policy:   {}\nProfile:  {}\n", plain(&policy), plain(&profile));
     let advice: Vec<String> = decision.policy.advice.0.iter().map(|(name, value)| format!("{name} {value}")).collect();

@@ -44,7 +44,8 @@ fn decision(rows: &[Row], n_feasible: usize) -> DecisionView {
     };
     let nodes: Vec<serde_json::Value> = (0..n_feasible).map(node).collect();
     let decision = serde_json::json!({"pod": "default/p", "node": "a", "message": null, "nNodes": 2, "nFeasible": n_feasible,
-        "policy": {"source": "APOLLO", "requestId": "r-1"}, "profile": {"stage": {"value": "training", "source": "apollo"}}, "nodes": nodes});
+        "policy": {"source": "APOLLO", "requestId": "r-1"}, "nodes": nodes,
+        "profile": {"stage": {"value": "training", "source": "inferred", "from": "label spark-role"}}});
     serde_json::from_value(decision).unwrap()
 }
 
@@ -117,7 +118,7 @@ fn placed_pod_is_explained_from_verdict_to_sources() {
 default/p is on a: total 180, 2 of 30 nodes would do
 Ahead of b by 45, most by DataLocalityAware.cache +45
 Policy:   APOLLO, answer r-1
-Profile:  stage training (apollo)
+Profile:  stage training (inferred from label spark-role)
 
 NODES   REFUSED BY         REASON
     1   NodeResourcesFit   Insufficient cpu

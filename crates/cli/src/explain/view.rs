@@ -41,6 +41,8 @@ pub(crate) struct PolicyView {
 pub(crate) struct FieldView {
     pub(crate) value: String,
     pub(crate) source: String,
+    /// What an inferred value was taken from.
+    pub(crate) from: Option<String>,
 }
 
 /// One node's part.

@@ -96,7 +96,7 @@ impl Engine {
         let pod = &*waiting.pod;
         let profile = self.profile_of(&pod.spec.scheduler_name)?;
         let policy = waiting.policy.as_deref();
-        let workload = WorkloadProfile::resolve(pod, policy.map(|p| (p, waiting.policy_source)), &self.config);
+        let workload = WorkloadProfile::resolve(pod, policy.map(|p| (p, waiting.policy_source)), &self.config, self.cache.snapshot());
         let attempt = Attempt { snapshot: self.cache.snapshot(), pod: &waiting.judged, workload: &workload, policy, config: &self.config };
         let seen = look(profile, &attempt);
         Some((seen, workload))

@@ -12,6 +12,8 @@ mod tests;
 #[cfg(test)]
 mod tests_consult;
 #[cfg(test)]
+mod tests_io;
+#[cfg(test)]
 mod tests_memory;
 #[cfg(test)]
 mod tests_policy;
@@ -39,11 +41,13 @@ use crate::records::{Records, Took};
 use crate::rejections::Rejections;
 use crate::templates::Templates;
 use crate::view::{Held, View, decide_alone};
+use crate::workload_profile::WorkloadProfile;
 use aisched_model::Str;
 use aisched_model::config::Config;
 use aisched_model::node::Node;
 use aisched_model::pod::Pod;
 use aisched_model::snapshot::Snapshot;
+use aisched_model::storage_facts::IoDemand;
 use aisched_model::volume::{Claim, VolumePlan};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -155,7 +159,7 @@ impl Engine {
         match event {
             Event::PodSet(pod) => self.pod_set(now, pod),
             Event::PodGone(pod) => self.pod_gone(now, &pod),
-            Event::Synced => self.synced = true,
+            Event::Synced => self.synced(),
             Event::Leading => self.lead(now),
             Event::Configured(config) => self.configured(now, config),
             Event::PolicyAnswered(answer) => self.policy_answered(now, answer),
@@ -167,6 +171,13 @@ impl Engine {
         if self.standby {
             self.actions.clear(); // whoever leads does it
         }
+    }
+
+    /// Pods may have been told before their claims: what they take of budgets is known only now.
+    fn synced(&mut self) {
+        self.synced = true;
+        let (profiles, config) = (&self.profiles, &self.config);
+        self.cache.recount_io(|snapshot, pod| Some(io_of(profiles, config, snapshot, pod)));
     }
 
     /// The queue is this process's to work off. What followed so far asked nobody for policies: they are asked for now.
@@ -338,7 +349,12 @@ impl Engine {
     }
 
     fn profile_of(&self, scheduler_name: &str) -> Option<&Profile> {
-        self.profiles.iter().find(|p| *p.scheduler_name == *scheduler_name)
+        profile_of(&self.profiles, scheduler_name)
+    }
+
+    /// The I/O that a bound pod was promised.
+    fn io_of(&self, pod: &Pod) -> IoDemand {
+        io_of(&self.profiles, &self.config, self.cache.snapshot(), pod)
     }
 
     /// A new configuration may let any refused pod in.
@@ -401,5 +417,17 @@ impl Engine {
         if let Some(pod) = self.cache.forget(uid) {
             self.wake(now, &ClusterEvent::PodRemoved(&pod));
         }
+    }
+}
+
+fn profile_of<'a>(profiles: &'a [Profile], scheduler_name: &str) -> Option<&'a Profile> {
+    profiles.iter().find(|p| *p.scheduler_name == *scheduler_name)
+}
+
+/// The I/O that a bound pod was promised, as far as the pod itself and its claims say: only pods of this scheduler were promised any.
+fn io_of(profiles: &[Profile], config: &Config, snapshot: &Snapshot, pod: &Pod) -> IoDemand {
+    match profile_of(profiles, &pod.spec.scheduler_name) {
+        Some(profile) if profile.has_ai_plugins() => WorkloadProfile::resolve(pod, None, config, snapshot).io_demand(),
+        Some(_) | None => IoDemand::default(),
     }
 }

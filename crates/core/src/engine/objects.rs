@@ -4,11 +4,10 @@
 use super::Engine;
 use crate::event::{Action, ApiEvent, Event, Millis, PodRef, Regarding};
 use crate::framework::ClusterEvent;
-use crate::workload_profile::WorkloadProfile;
 use aisched_model::Str;
 use aisched_model::node::Node;
 use aisched_model::pod::Pod;
-use aisched_model::storage_facts::{Fault, IoDemand};
+use aisched_model::storage_facts::Fault;
 use aisched_model::volume::{Claim, CsiDriver, CsiNode};
 use alloc::format;
 use alloc::string::ToString;
@@ -39,6 +38,9 @@ impl Engine {
             Event::VolumeGone(name) => self.cache.remove_volume(&name),
             Event::ClassSet(class) => {
                 let old = self.cache.objects().classes.insert(class.name.clone(), class.clone());
+                if self.synced && old.as_ref().is_none_or(|old| old.facts != class.facts) {
+                    self.cache.recount_io(|_, _| None);
+                }
                 self.wake(now, &ClusterEvent::Class(old.as_deref(), &class));
             }
             Event::ClassGone(name) => {
@@ -189,14 +191,6 @@ impl Engine {
                 self.wake(now, &ClusterEvent::PodChanged { old: &old, new: pod })
             }
             Some(_) => {}
-        }
-    }
-
-    /// The I/O that a bound pod was promised, as far as the pod itself says: only pods of this scheduler were promised any.
-    pub(super) fn io_of(&self, pod: &Pod) -> IoDemand {
-        match self.profile_of(&pod.spec.scheduler_name) {
-            Some(profile) if profile.has_ai_plugins() => WorkloadProfile::resolve(pod, None, &self.config).io_demand(),
-            Some(_) | None => IoDemand::default(),
         }
     }
 

@@ -41,9 +41,12 @@ impl Engine {
                 let before = self.cache.snapshot().foreign.node_storage.node_of(storage.kind, &storage.name).cloned();
                 (false, before.into_iter().chain([storage.node.clone()]).collect())
             }
-            Foreign::Workload(_) | Foreign::Queue(_) | Foreign::Workflow(_) | Foreign::Dataset(..) | Foreign::Replica(_) => {
-                (false, Vec::new())
-            }
+            Foreign::Workload(_)
+            | Foreign::Queue(_)
+            | Foreign::Workflow(_)
+            | Foreign::Dataset(..)
+            | Foreign::Replica(_)
+            | Foreign::AttributesClass(..) => (false, Vec::new()),
         };
         self.cache.objects().foreign.set(object);
         self.reconsider(now, every_node, nodes);
@@ -59,7 +62,8 @@ impl Engine {
             | ForeignName::Queue(_)
             | ForeignName::Workflow(_)
             | ForeignName::Dataset(_)
-            | ForeignName::Replica(_) => (false, Vec::new()),
+            | ForeignName::Replica(_)
+            | ForeignName::AttributesClass(_) => (false, Vec::new()),
         };
         self.cache.objects().foreign.remove(name);
         self.reconsider(now, every_node, nodes);

@@ -109,7 +109,7 @@ pub(super) fn term_in(key: &str, selected: &str, namespaces: &str) -> PodAffinit
 
 /// Calls `look` with what the plugin has prepared for the pod.
 pub(super) fn prepared<T>(plugin: &dyn Plugin, cluster: &Cluster, pod: &Pod, look: impl FnOnce(Prepared<'_>) -> T) -> T {
-    let workload = WorkloadProfile::resolve(pod, None, &cluster.config);
+    let workload = WorkloadProfile::resolve(pod, None, &cluster.config, &cluster.snapshot);
     let attempt = Attempt { snapshot: &cluster.snapshot, pod, workload: &workload, policy: None, config: &cluster.config };
     look(plugin.prepare(&attempt))
 }

@@ -1,19 +1,23 @@
-//! Prefers nodes whose storage suits the pod's I/O pattern, pipeline stage and demands; refuses nodes without a tier that binds.
+//! Prefers nodes whose storage suits the pod's I/O pattern, pipeline stage and demands; refuses nodes without a tier or the I/O that binds.
 //! Source: `scoring.md` §4. Leaves out what a node's tiers and budgets are read from (`aisched_model::storage_facts`).
+
+mod io;
 
 use super::ai_storage::{Text, bounded, components, hints_changed, share, total};
 use crate::decision::Components;
-use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal, Score};
+use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal, RefusalCode, Score};
 use crate::workload_profile::{Source, Sourced, WorkloadProfile};
 use aisched_model::config::{StorageTierScoring, StorageTiers};
-use aisched_model::node::{Budgets, NodeInfo};
+use aisched_model::node::NodeInfo;
 use aisched_model::pod::Pod;
 use aisched_model::storage_facts::TierSet;
 use aisched_model::workload::{IoPattern, Stage, Tier};
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use smallvec::SmallVec;
 
 /// The guide's plugin of the same name.
 pub(crate) struct StorageTierAware;
@@ -25,22 +29,24 @@ impl Plugin for StorageTierAware {
 
     fn prepare<'a>(&'a self, attempt: &Attempt<'a>) -> Prepared<'a> {
         let workload = attempt.workload;
-        let strict = workload.required_tier.zip(workload.strict_tier);
+        let tier = workload.required_tier.filter(|_| workload.strict_tier.is_some());
+        let strict = Strict { tier, io: io::Needs::of(attempt) };
         Prepared {
-            filter: strict.map(|((tier, source), _)| Box::new(Strict { tier, source }) as Box<dyn Filter>),
+            filter: (strict.tier.is_some() || strict.io.is_some()).then(|| Box::new(strict) as Box<dyn Filter>),
             score: has_demand(workload).then(|| Box::new(Scorer::of(attempt)) as Box<dyn Score>),
             ..Prepared::default()
         }
     }
 
-    /// The filter reads a node's tiers and the pod's hints; other pods do not matter to it.
-    fn helps(&self, _pod: &Pod, event: &ClusterEvent<'_>) -> bool {
-        match event {
+    /// The filter reads a node's tiers and the pod's hints; budgets only for a pod that insists on them.
+    fn helps(&self, pod: &Pod, event: &ClusterEvent<'_>) -> bool {
+        let tier = match event {
             ClusterEvent::NodeAdded(node) => !node.storage.tiers.is_empty(),
             ClusterEvent::NodeChanged { old, new } => new.storage.tiers.iter().any(|t| !old.storage.tiers.contains(t)),
             ClusterEvent::OwnChange { old, new } => hints_changed(old, new),
             _ => false,
-        }
+        };
+        tier || io::helps(pod, event)
     }
 }
 
@@ -54,30 +60,43 @@ fn has_demand(w: &WorkloadProfile) -> bool {
         || w.required_capacity_gb.is_some()
 }
 
-/// Refuses nodes whose tiers do not meet one that binds.
+/// Refuses nodes whose tiers do not meet one that binds, or that have not the I/O left that a pod insists on.
 struct Strict {
-    tier: Tier,
-    source: Source,
+    tier: Option<(Tier, Source)>,
+    io: Option<io::Needs>,
+}
+
+impl Strict {
+    fn missed_tier(&self, node: &NodeInfo) -> Option<(Tier, Source)> {
+        self.tier.filter(|(tier, _)| !node.node.storage.tiers.iter().any(|t| t.meets(*tier)))
+    }
 }
 
 impl Filter for Strict {
     fn reads(&self) -> Reads {
-        Reads::node()
+        self.io.as_ref().map_or_else(Reads::node, io::Needs::reads)
     }
 
     fn reads_node_only(&self) -> bool {
-        true
+        self.io.as_ref().is_none_or(io::Needs::reads_node_only)
     }
 
+    /// A tier does not come by other pods' leaving, I/O does: the tier is looked at first.
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
-        let met = node.node.storage.tiers.iter().any(|t| t.meets(self.tier));
-        (!met).then(|| Refusal::unschedulable(no_tier(self.tier)))
+        if let Some((tier, _)) = self.missed_tier(node) {
+            return Some(Refusal::unschedulable(no_tier(tier)));
+        }
+        let reasons: SmallVec<_> = self.io.iter().flat_map(|io| io.reasons(node)).map(Cow::Borrowed).collect();
+        (!reasons.is_empty()).then_some(Refusal { code: RefusalCode::Unschedulable, reasons })
     }
 
     fn detail(&self, node: &NodeInfo) -> Option<String> {
+        let Some((tier, source)) = self.missed_tier(node) else {
+            return Some(self.io.iter().flat_map(|io| io.details(node)).collect::<Vec<_>>().join("; "));
+        };
         let tiers: Vec<&str> = node.node.storage.tiers.iter().map(Tier::as_str).collect();
         let has = if tiers.is_empty() { "no known tier".into() } else { tiers.join(", ") };
-        Some(format!("requires {} ({}), the node has {has}", self.tier.as_str(), self.source.as_str()))
+        Some(format!("requires {} ({}), the node has {has}", tier.as_str(), source.as_str()))
     }
 }
 
@@ -167,7 +186,7 @@ struct Scorer<'a> {
     workload: &'a WorkloadProfile,
     tiers: &'a StorageTiers,
     max: &'a StorageTierScoring,
-    accounting: bool,
+    left: io::Left,
 }
 
 impl<'a> Scorer<'a> {
@@ -177,7 +196,7 @@ impl<'a> Scorer<'a> {
             workload: attempt.workload,
             tiers: &config.storage_tiers,
             max: &config.plugins.storage_tier_aware.scoring,
-            accounting: config.io_accounting,
+            left: io::Left::of(attempt),
         }
     }
 
@@ -198,7 +217,7 @@ impl<'a> Scorer<'a> {
 
     fn points(&self, node: &NodeInfo) -> [i64; 4] {
         let (w, max) = (self.workload, self.max);
-        let left = Budgets::left(node, self.accounting);
+        let left = self.left.on(node);
         let asked = |field: &Sourced<i64>| field.map(|(n, _)| n);
         let io_pattern = self.best_for_pattern(node).map_or(max.io_pattern / 2, |(_, points)| points);
         let performance = budget_points(max.performance, asked(&w.required_iops), left.iops)
@@ -214,7 +233,7 @@ impl<'a> Scorer<'a> {
 
 impl Score for Scorer<'_> {
     fn reads(&self) -> Reads {
-        Reads::node()
+        self.left.reads()
     }
 
     fn raw(&self, node: &NodeInfo) -> i64 {
@@ -223,7 +242,7 @@ impl Score for Scorer<'_> {
 
     fn components(&self, node: &NodeInfo) -> Components {
         let w = self.workload;
-        let left = Budgets::left(node, self.accounting);
+        let left = self.left.on(node);
         let pattern = w.io_pattern.map(|(p, source)| (p.as_str(), source));
         let stage = w.stage.map(|(s, source)| (s.as_str(), source));
         let iops = budget_text("IOPS", "", &w.required_iops, left.iops);
@@ -231,7 +250,7 @@ impl Score for Scorer<'_> {
         let sources = [
             tier_text("I/O pattern", pattern, self.best_for_pattern(node)),
             tier_text("stage", stage, self.best_for_stage(node)),
-            format!("{iops}; {throughput}").into(),
+            format!("{iops}; {throughput}{}", self.left.shared()).into(),
             budget_text("capacity", " GB", &w.required_capacity_gb, left.capacity_gb),
         ];
         components(NAMES, self.points(node), sources)
@@ -261,3 +280,5 @@ fn budget_text(what: &str, unit: &str, asked: &Sourced<i64>, left: Option<i64>) 
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_io;

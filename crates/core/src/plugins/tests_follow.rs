@@ -16,7 +16,7 @@ use alloc::sync::Arc;
 
 /// Walks through the cluster's nodes and moves pods; how many refusals were compared.
 fn compare(random: &mut Random, cluster: &Cluster, plugin: &dyn Plugin, pod: &Pod, what: &str) -> usize {
-    let workload = WorkloadProfile::resolve(pod, None, &cluster.config);
+    let workload = WorkloadProfile::resolve(pod, None, &cluster.config, &cluster.snapshot);
     let attempt = Attempt { snapshot: &cluster.snapshot, pod, workload: &workload, policy: None, config: &cluster.config };
     let prepared = plugin.prepare(&attempt);
     let Some(filter) = prepared.filter.as_deref() else { return 0 };

@@ -3,7 +3,7 @@
 
 use super::fixture_domains::{hard, labelled_pod, node_of, prepared, term};
 use super::{KubeletRejections, REGISTRY, create};
-use crate::fixture::{Cluster, claiming, labelled, pod, requesting, with};
+use crate::fixture::{Cluster, claiming, hinted, labelled, pod, requesting, with};
 use crate::framework::{ClusterEvent, Plugin};
 use aisched_model::Str;
 use aisched_model::labels::Labels;
@@ -61,6 +61,7 @@ fn every_plugin_that_refuses_wakes_for_one_event_and_sleeps_through_another() {
     let even = with(pod("p"), |s| s.spread = vec![hard("zone", 1, "app=web")]);
     let apart = with(pod("p"), |s| s.pod_anti_affinity.required = vec![term("zone", "app=web")]);
     let gated = with(pod("p"), |s| s.scheduling_gates = vec!["later".into()]);
+    let insisting = hinted("p", [("required-iops", "5"), ("strict-io", "true")]);
     let name = Str::from("n");
     let change = |old, new| ClusterEvent::NodeChanged { old, new };
     let removed = ClusterEvent::PodRemoved;
@@ -82,6 +83,7 @@ fn every_plugin_that_refuses_wakes_for_one_event_and_sleeps_through_another() {
         ("DataLocalityAware", &any, ClusterEvent::NodeAdded(&bare), removed(&gone)),
         ("IOPatternBased", &any, ClusterEvent::NodeAdded(&csd), ClusterEvent::NodeAdded(&bare)),
         ("StorageTierAware", &any, ClusterEvent::NodeAdded(&csd), ClusterEvent::NodeAdded(&bare)),
+        ("StorageTierAware", &insisting, removed(&gone), ClusterEvent::PodPlaced(&gone)),
         ("KubeletRejections", &any, ClusterEvent::Readmits(&name), removed(&gone)),
     ]);
 }

@@ -29,5 +29,5 @@ fn n_sole_datasets(pod: &Pod, node: &NodeInfo, attempt: &Attempt<'_>) -> usize {
 }
 
 fn datasets(pod: &Pod, attempt: &Attempt<'_>) -> Vec<Str> {
-    WorkloadProfile::resolve(pod, None, attempt.config).datasets.map(|(datasets, _)| datasets).unwrap_or_default()
+    WorkloadProfile::resolve(pod, None, attempt.config, attempt.snapshot).datasets.map(|(datasets, _)| datasets).unwrap_or_default()
 }

@@ -5,6 +5,7 @@ use crate::framework::{Attempt, Filter, Follower, Plugin, Prepared, Refusal};
 use crate::profile::Points;
 use aisched_model::node::{NodeInfo, PlacedPod};
 use aisched_model::pod::Pod;
+use aisched_model::signals::backends;
 use aisched_model::snapshot::Snapshot;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -35,7 +36,7 @@ pub(crate) struct Trial<'t, 'a> {
     node: Arc<NodeInfo>,
     idx: usize,
     /// What was done to the node: a pod came (`true`) or left.
-    done: Vec<(bool, Arc<Pod>)>,
+    done: Vec<(bool, PlacedPod)>,
 }
 
 /// How a plugin judges a changed node.
@@ -68,8 +69,8 @@ impl<'t, 'a> Trial<'t, 'a> {
 
     /// Turns to a node of the cluster, as it is; changes to the one before are undone.
     pub(crate) fn enter(&mut self, idx: usize) {
-        for (came, pod) in core::mem::take(&mut self.done).into_iter().rev() {
-            self.moved(&pod, !came);
+        for (came, placed) in core::mem::take(&mut self.done).into_iter().rev() {
+            self.moved(&placed, !came);
         }
         let nodes = &self.attempt.snapshot.nodes;
         match &mut self.world {
@@ -85,13 +86,13 @@ impl<'t, 'a> Trial<'t, 'a> {
     }
 
     pub(crate) fn add(&mut self, placed: PlacedPod) {
-        self.changed(true, &placed.pod);
-        self.node_mut().add(placed);
+        self.node_mut().add(placed.clone());
+        self.changed(true, placed);
     }
 
     pub(crate) fn remove(&mut self, pod: &Arc<Pod>) {
-        if self.node_mut().remove(&pod.uid).is_some() {
-            self.changed(false, pod);
+        if let Some(placed) = self.node_mut().remove(&pod.uid) {
+            self.changed(false, placed);
         }
     }
 
@@ -130,17 +131,19 @@ impl<'t, 'a> Trial<'t, 'a> {
         })
     }
 
-    fn changed(&mut self, came: bool, pod: &Arc<Pod>) {
-        self.moved(pod, came);
-        self.done.push((came, pod.clone()));
+    fn changed(&mut self, came: bool, placed: PlacedPod) {
+        self.moved(&placed, came);
+        self.done.push((came, placed));
     }
 
     /// Tells whoever counts.
-    fn moved(&mut self, pod: &Pod, came: bool) {
+    fn moved(&mut self, PlacedPod { pod, io }: &PlacedPod, came: bool) {
         let node = &self.attempt.snapshot.nodes[self.idx].node;
         if let Some(world) = &mut self.world {
             count_claims(world, pod, &node.name, came);
             world.count_terms(pod, &node.name, came);
+            let backends = backends(pod, world);
+            world.promise_io(&backends, *io, came);
         }
         for check in &mut self.checks {
             if let Check::Follower(_, follower) = check {

@@ -10,9 +10,11 @@ use crate::objects::{
 };
 use aisched_model::Str;
 use aisched_model::labels::Labels;
+use aisched_model::node::Budgets;
 use aisched_model::quantity::Quantity;
 use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement};
-use aisched_model::storage_facts::Fault;
+use aisched_model::signals::ClassFacts;
+use aisched_model::storage_facts::{ANNOTATION_PREFIX, Fault, whole};
 use aisched_model::volume::{
     AccessModes, Attachment, BindingMode, Claim, CsiDriver, CsiDriverOnNode, CsiNode, StorageCapacity, StorageClass, Volume,
 };
@@ -21,6 +23,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// The annotation that named a class before `storageClassName` did; where it is, it wins.
 const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
+
+/// Annotation of a class that names what stores its volumes, where several classes share it.
+const BACKEND: &str = "ai-storage.keti/storage-backend";
 
 fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     meta.annotations.as_ref()?.get(key).map(String::as_str)
@@ -118,15 +123,42 @@ pub fn volume(object: &PersistentVolumeObject, interner: &mut Interner) -> Conve
 /// A class.
 #[must_use]
 pub fn class(object: &StorageClassObject, interner: &mut Interner) -> Converted<StorageClass> {
+    let (meta, mut faults) = (&object.metadata, Vec::new());
     let wait = object.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer");
+    let name = name(meta, interner);
+    let offers = offers(meta, &mut faults);
+    let facts = ClassFacts::read(&name, &object.provisioner, &object.parameters);
+    let named = annotation(meta, BACKEND).map(str::trim).filter(|backend| !backend.is_empty()).map(Str::from);
+    // A class that tells a budget and no backend is one of its own.
+    let own = || (offers != Budgets::default()).then(|| format!("StorageClass {name}").into());
     let value = StorageClass {
-        name: name(&object.metadata, interner),
         provisioner: interner.str(&object.provisioner),
         binding_mode: if wait { BindingMode::WaitForFirstConsumer } else { BindingMode::Immediate },
         allowed_topologies: object.allowed_topologies.iter().map(|t| topology(t, interner)).collect(),
-        is_default: annotation(&object.metadata, "storageclass.kubernetes.io/is-default-class") == Some("true"),
+        is_default: annotation(meta, "storageclass.kubernetes.io/is-default-class") == Some("true"),
+        facts: ClassFacts { backend: named.or(facts.backend).or_else(own), ..facts },
+        offers,
+        name,
     };
-    Converted::new(value, Vec::new())
+    Converted::new(value, faults)
+}
+
+/// What the backend of a class offers: the same annotations as those of nodes.
+fn offers(meta: &ObjectMeta, faults: &mut Vec<Fault>) -> Budgets {
+    let mut number = |name: &str| {
+        let key = format!("{ANNOTATION_PREFIX}{name}");
+        let text = annotation(meta, &key)?;
+        let number = whole(text);
+        if number.is_none() {
+            faults.push(Fault::new(&key, text, "a whole number, 0 or more"));
+        }
+        number
+    };
+    Budgets {
+        iops: number("available-iops"),
+        throughput_mbps: number("available-throughput-mbps"),
+        capacity_gb: number("available-capacity-gb"),
+    }
 }
 
 fn topology(term: &TopologySelectorTerm, interner: &mut Interner) -> NodeSelectorTerm {

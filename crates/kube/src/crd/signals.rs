@@ -55,8 +55,12 @@ switches! {
     node_feature_discovery,
     /// OpenEBS's LVMNodes and ZFSNodes: free space, tiers by pool name.
     openebs,
+    /// Parameters of StorageClasses and VolumeAttributesClasses: demands and tiers of the pods that use them.
+    storage_classes,
     /// TopoLVM's annotations: free space, tiers by device class.
     topolvm,
+    /// What a pod that trains reads per accelerator, where nobody says.
+    training_demand,
     /// Volumes that are attached to a node already.
     volume_attachments,
     /// Stages of pods by the system that made them: JobSet, Trainer, Ray, Spark, Argo, Kubeflow Pipelines, Tekton, KServe.

@@ -79,6 +79,14 @@ pub(crate) const KINDS: &[ForeignKind] = &[
         name: |(_, name)| ForeignName::Replica(name),
     },
     ForeignKind {
+        kind: "VolumeAttributesClass",
+        group: "storage.k8s.io",
+        plural: "volumeattributesclasses",
+        versions: &["v1", "v1beta1"],
+        read: volumes::attributes_class,
+        name: |(_, name)| ForeignName::AttributesClass(name),
+    },
+    ForeignKind {
         kind: "NodeFeature",
         group: "nfd.k8s-sigs.io",
         plural: "nodefeatures",

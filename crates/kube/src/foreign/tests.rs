@@ -2,6 +2,7 @@
 
 use super::*;
 use aisched_model::foreign::{ClusterQueue, KueueWorkload, Workflow, WorkflowTask};
+use aisched_model::signals::ClassFacts;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -148,4 +149,14 @@ fn a_topology_tells_its_levels() {
     let levels = json!({"spec": {"levels": [{"nodeLabel": "block"}, {"nodeLabel": "rack"}, {"nodeLabel": "kubernetes.io/hostname"}]}});
     let expected = Foreign::Topology("x".into(), vec!["block".into(), "rack".into(), "kubernetes.io/hostname".into()]);
     assert_eq!(read("Topology", "kueue.x-k8s.io", levels), Ok(expected));
+}
+
+#[test]
+fn an_attributes_class_tells_what_volumes_are_made_for() {
+    let object = json!({"driverName": "ebs.csi.aws.com", "parameters": {"iops": "4000", "throughput": "250"}});
+    let facts = ClassFacts { iops: Some(4000), throughput_mbps: Some(250), ..ClassFacts::default() };
+    let found = read("VolumeAttributesClass", "storage.k8s.io", object);
+    assert_eq!(found, Ok(Foreign::AttributesClass("x".into(), Arc::new(facts))));
+    let wrong = read("VolumeAttributesClass", "storage.k8s.io", json!({"parameters": {"iops": 4000}}));
+    assert!(wrong.is_err_and(|fault| fault.field == "parameters.iops"));
 }

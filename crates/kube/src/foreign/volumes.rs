@@ -1,13 +1,15 @@
-//! What tells where the data of a volume is: Fluid's Datasets, Longhorn's Replicas.
+//! What tells where the data of a volume is, and how fast it is to be: Fluid's Datasets, Longhorn's Replicas, VolumeAttributesClasses.
 //! Leaves out the nodes with a Fluid cache: labels on the nodes tell those.
 
 use super::{Labels, Unreadable, parse};
 use crate::objects::nullable;
 use aisched_model::foreign::{Foreign, Replica};
+use aisched_model::signals::ClassFacts;
 use aisched_model::snapshot::NamespacedName;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -58,4 +60,18 @@ pub(super) fn replica((_, name): NamespacedName, _: &Labels, object: Value) -> R
     let ReplicaSpec { volume_name, node_id, failed_at } = parse::<ReplicaObject>(object)?.spec;
     let node = if failed_at.is_empty() { node_id } else { String::new() };
     Ok(Foreign::Replica(Replica { name, volume: volume_name.into(), node: node.into() }))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct AttributesClassObject {
+    driver_name: String,
+    #[serde(deserialize_with = "nullable")]
+    parameters: BTreeMap<String, String>,
+}
+
+pub(super) fn attributes_class((_, name): NamespacedName, _: &Labels, object: Value) -> Result<Foreign, Unreadable> {
+    let AttributesClassObject { driver_name, parameters } = parse(object)?;
+    let facts = ClassFacts::read(&name, &driver_name, &parameters);
+    Ok(Foreign::AttributesClass(name, Arc::new(facts)))
 }

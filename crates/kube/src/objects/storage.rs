@@ -5,6 +5,7 @@ use super::{Quantities, QuantityText, nullable, slim_meta};
 use k8s_openapi::api::core::v1::{Namespace, NodeSelector, PersistentVolume, PersistentVolumeClaim, TopologySelectorTerm};
 use k8s_openapi::api::storage::v1::{CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use std::collections::BTreeMap;
 
 /// A PersistentVolumeClaim.
 #[derive(Clone, Debug, Default, kube::Resource, serde::Deserialize)]
@@ -50,6 +51,8 @@ pub struct StorageClassObject {
     pub volume_binding_mode: Option<String>,
     #[serde(deserialize_with = "nullable")]
     pub allowed_topologies: Vec<TopologySelectorTerm>,
+    #[serde(deserialize_with = "nullable")]
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// A CSINode.

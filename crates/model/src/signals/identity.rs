@@ -5,18 +5,21 @@ use crate::Str;
 use crate::pod::Pod;
 use crate::storage_facts::names;
 use crate::workload::{IoPattern, Stage};
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// What is taken of a pod that does not say so itself.
+/// What is taken of a pod that does not say so itself, each with what says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// Pipeline stage.
-    pub stage: Option<Stage>,
+    pub stage: Option<(Stage, String)>,
+    /// Whether nothing but the wish for a GPU tells the stage.
+    pub is_guess: bool,
     /// I/O pattern.
-    pub io_pattern: Option<IoPattern>,
-    /// Datasets and models.
-    pub datasets: Vec<Str>,
+    pub io_pattern: Option<(IoPattern, String)>,
+    /// Datasets and models; never an empty list.
+    pub datasets: Option<(Vec<Str>, String)>,
 }
 
 /// Labels whose presence alone tells the stage.
@@ -60,32 +63,49 @@ const FLUID_DATASETS: &str = "fluid.io/datasets-in-use";
 /// stage is taken from the system that made it.
 #[must_use]
 pub fn identity(pod: &Pod, by_maker: bool, kserve: bool, fluid: bool) -> Identity {
-    let annotation = |key: &str, on: bool| pod.spec.annotations.get(key).filter(|_| on);
-    let model = annotation(KSERVE_MODEL, kserve).into_iter().cloned();
-    let datasets = annotation(FLUID_DATASETS, fluid).map(|list| names(list)).unwrap_or_default();
+    let annotation = |key: &'static str, on: bool| pod.spec.annotations.get(key).filter(|_| on).map(|value| (key, value));
+    let model =
+        annotation(KSERVE_MODEL, kserve).filter(|(_, uri)| !uri.trim().is_empty()).map(|(key, uri)| (key, alloc::vec![uri.clone()]));
+    let used = annotation(FLUID_DATASETS, fluid).map(|(key, list)| (key, names(list))).filter(|(_, names)| !names.is_empty());
+    let (keys, datasets): (Vec<&str>, Vec<Vec<Str>>) = model.into_iter().chain(used).unzip();
     let executor = by_maker && pod.spec.labels.has("spark-role", "executor");
+    let by_system = if by_maker { stage(pod) } else { Told::Nothing };
+    let (stage, is_guess) = match by_system {
+        Told::Stage(stage, source) => (Some((stage, source)), false),
+        Told::Nothing if by_maker && pod.wants_gpu() => (Some((Stage::Training, "the request for a GPU".into())), true),
+        Told::Nothing | Told::NoData => (None, false),
+    };
     Identity {
-        stage: if by_maker { stage(pod) } else { None },
+        stage,
+        is_guess,
         // Scans and shuffles.
-        io_pattern: executor.then_some(IoPattern::Sequential),
-        datasets: model.filter(|uri| !uri.trim().is_empty()).chain(datasets).collect(),
+        io_pattern: executor.then(|| (IoPattern::Sequential, "label spark-role".into())),
+        datasets: (!keys.is_empty()).then(|| (datasets.concat(), format!("annotation {}", keys.join(", ")))),
     }
 }
 
-fn stage(pod: &Pod) -> Option<Stage> {
+/// What the system that made a pod tells of its stage.
+enum Told {
+    Stage(Stage, String),
+    /// A part that steers and moves no data.
+    NoData,
+    Nothing,
+}
+
+fn stage(pod: &Pod) -> Told {
     let labels = &pod.spec.labels;
-    if let Some((_, _, stage)) = BY_VALUE.iter().find(|(key, value, _)| labels.get(key).is_some_and(|v| v.eq_ignore_ascii_case(value))) {
-        return *stage;
+    if let Some((key, _, stage)) = BY_VALUE.iter().find(|(key, value, _)| labels.get(key).is_some_and(|v| v.eq_ignore_ascii_case(value))) {
+        return stage.map_or(Told::NoData, |stage| Told::Stage(stage, format!("label {key}")));
     }
-    if let Some((_, stage)) = BY_LABEL.iter().find(|(key, _)| labels.contains_key(key)) {
-        return Some(*stage);
+    if let Some((key, stage)) = BY_LABEL.iter().find(|(key, _)| labels.contains_key(key)) {
+        return Told::Stage(*stage, format!("label {key}"));
     }
     if pod.spec.annotations.has(KFP_ROLE, "driver") {
-        return None;
+        return Told::NoData;
     }
-    let path = pod.spec.annotations.get(ARGO_NODE_NAME).map(|path| last_step(path));
-    let step = path.or_else(|| labels.get(TEKTON_TASK).map(|task| task.to_ascii_lowercase()));
-    step.and_then(|step| stage_of_step(&step)).or_else(|| pod.wants_gpu().then_some(Stage::Training))
+    let path = pod.spec.annotations.get(ARGO_NODE_NAME).map(|path| (last_step(path), format!("annotation {ARGO_NODE_NAME}")));
+    let step = path.or_else(|| Some((labels.get(TEKTON_TASK)?.to_ascii_lowercase(), format!("label {TEKTON_TASK}"))));
+    step.and_then(|(step, source)| Some(Told::Stage(stage_of_step(&step)?, source))).unwrap_or(Told::Nothing)
 }
 
 /// The name at the end of a step's path, without retries and loop items: `train` of `flow.Train(0)`.

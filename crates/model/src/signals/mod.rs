@@ -2,13 +2,17 @@
 //! Explicit labels and annotations of the guide always win; one file per source, each with its table of facts.
 
 mod accelerators;
+mod classes;
 mod cloud;
+mod demand;
 mod identity;
 mod nfd;
 mod node_storage;
 mod topology;
 mod topolvm;
 
+pub use classes::{ClaimedDemand, ClassFacts, Parameters, backends, claimed_demand};
+pub use demand::training_demand;
 pub use identity::{Identity, identity};
 pub use nfd::tiers_of_devices;
 pub use topolvm::PREFIXES as TOPOLVM_ANNOTATIONS;
@@ -57,8 +61,12 @@ signals! {
     node_feature_discovery,
     /// OpenEBS: LVMNode, ZFSNode.
     openebs,
+    /// Performance and tiers by the parameters of StorageClasses and VolumeAttributesClasses.
+    storage_classes,
     /// TopoLVM: free space by annotation.
     topolvm,
+    /// What training reads per accelerator, where nobody says.
+    training_demand,
     /// Volumes that are attached to a node.
     volume_attachments,
     /// Stages of a pod by the system that made it: JobSet, Trainer, Ray, Spark, Argo, Kubeflow Pipelines, Tekton, KServe.

@@ -162,7 +162,9 @@ fn pod(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> Pod {
 #[test]
 fn the_system_that_made_a_pod_tells_its_stage() {
     const ARGO: &str = "workflows.argoproj.io/node-name";
-    let stage = |labels: &[(&str, &str)], annotations: &[(&str, &str)]| identity(&pod(labels, annotations), true, true, true).stage;
+    let stage = |labels: &[(&str, &str)], annotations: &[(&str, &str)]| {
+        identity(&pod(labels, annotations), true, true, true).stage.map(|(stage, _)| stage)
+    };
     for (labels, annotations, expected) in [
         (&[][..], &[][..], None),
         (&[("jobset.sigs.k8s.io/replicatedjob-name", "dataset-initializer")], &[], Some(Stage::DataLoading)),
@@ -187,17 +189,132 @@ fn the_system_that_made_a_pod_tells_its_stage() {
     }
     let mut on_gpu = pod(&[], &[]);
     Arc::make_mut(&mut on_gpu.spec).requests.set_scalar(&"nvidia.com/gpu".into(), 1);
-    assert_eq!(identity(&on_gpu, true, true, true).stage, Some(Stage::Training));
+    let guess = Identity { stage: Some((Stage::Training, "the request for a GPU".into())), is_guess: true, ..Identity::default() };
+    assert_eq!(identity(&on_gpu, true, true, true), guess);
     assert_eq!(identity(&on_gpu, false, true, true), Identity::default());
-    assert_eq!(identity(&pod(&[("spark-role", "executor")], &[]), true, true, true).io_pattern, Some(IoPattern::Sequential));
+    let executor = identity(&pod(&[("spark-role", "executor")], &[]), true, true, true);
+    assert_eq!(executor.io_pattern, Some((IoPattern::Sequential, "label spark-role".into())));
+    assert_eq!(executor.stage, Some((Stage::Preprocessing, "label spark-role".into())));
 }
 
 #[test]
 fn models_and_datasets_are_known_by_who_mounts_them() {
     let annotations =
         [("internal.serving.kserve.io/storage-initializer-sourceuri", "hf://org/m"), ("fluid.io/datasets-in-use", "imagenet, coco")];
-    let datasets = |kserve, fluid| identity(&pod(&[], &annotations), true, kserve, fluid).datasets.join(" ");
+    let datasets =
+        |kserve, fluid| identity(&pod(&[], &annotations), true, kserve, fluid).datasets.map_or(String::new(), |(d, _)| d.join(" "));
     assert_eq!(datasets(true, true), "hf://org/m imagenet coco");
+    assert_eq!(datasets(false, false), "");
     assert_eq!(datasets(true, false), "hf://org/m");
     assert_eq!(datasets(false, true), "imagenet coco");
+}
+
+#[test]
+fn parameters_of_classes_tell_performance_tiers_and_backends() {
+    let tells = |iops, iops_per_gib, throughput_mbps, local_tier, backend: Option<&str>| ClassFacts {
+        iops,
+        iops_per_gib,
+        throughput_mbps,
+        local_tier,
+        backend: backend.map(Into::into),
+    };
+    for (class, driver, parameters, expected) in [
+        (
+            "c",
+            "ebs.csi.aws.com",
+            &[("type", "io2"), ("iops", "16000"), ("throughput", "500")][..],
+            tells(Some(16000), None, Some(500), None, None),
+        ),
+        ("c", "ebs.csi.eks.amazonaws.com", &[("type", "gp3"), ("iopsPerGB", "50")], tells(None, Some(50), None, None, None)),
+        ("c", "ebs.csi.aws.com", &[("iops", "many"), ("throughput", "0")], ClassFacts::default()),
+        (
+            "c",
+            "pd.csi.storage.gke.io",
+            &[("type", "hyperdisk-balanced"), ("provisioned-iops-on-create", "5000"), ("provisioned-throughput-on-create", "140Mi")],
+            tells(Some(5000), None, Some(140), None, None),
+        ),
+        ("c", "topolvm.io", &[("topolvm.io/device-class", "nvme-thin")], tells(None, None, None, Some(Tier::Nvme), None)),
+        ("c", "lvm.hwameistor.io", &[("poolClass", "HDD")], tells(None, None, None, Some(Tier::Hdd), None)),
+        ("c", "local.csi.openebs.io", &[("vgpattern", "ssd-vg.*")], tells(None, None, None, Some(Tier::Ssd), None)),
+        ("local-ssd", "rancher.io/local-path", &[], tells(None, None, None, Some(Tier::Ssd), None)),
+        // A network disk's medium says nothing of the node.
+        ("fast-ssd", "ebs.csi.aws.com", &[("type", "gp3")], ClassFacts::default()),
+        (
+            "c",
+            "rook-ceph.rbd.csi.ceph.com",
+            &[("clusterID", "rook"), ("pool", "fast")],
+            tells(None, None, None, None, Some("rbd.csi.ceph.com:rook/fast")),
+        ),
+        (
+            "c",
+            "nfs.csi.k8s.io",
+            &[("server", "nas1"), ("share", "/data")],
+            tells(None, None, None, None, Some("nfs.csi.k8s.io:nas1//data")),
+        ),
+        ("c", "efs.csi.aws.com", &[("fileSystemId", "fs-1")], tells(None, None, None, None, Some("efs.csi.aws.com:fs-1"))),
+        ("c", "efs.csi.aws.com", &[], ClassFacts::default()),
+        ("c", "notrbd.csi.ceph.com", &[("clusterID", "rook")], ClassFacts::default()),
+    ] {
+        let parameters: Parameters = parameters.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        assert_eq!(ClassFacts::read(class, driver, &parameters), expected, "{driver} {parameters:?}");
+    }
+}
+
+#[test]
+fn a_pod_asks_for_what_its_claims_were_made_for() {
+    let mut snapshot = crate::snapshot::Snapshot::default();
+    let mut class = |name: &str, facts| {
+        let class = crate::volume::StorageClass { name: name.into(), facts, ..Default::default() };
+        snapshot.classes.insert(name.into(), Arc::new(class));
+    };
+    class("gp3", ClassFacts { iops: Some(3000), throughput_mbps: Some(125), ..ClassFacts::default() });
+    class("io1", ClassFacts { iops_per_gib: Some(50), ..ClassFacts::default() });
+    class("lvm", ClassFacts { local_tier: Some(Tier::Nvme), ..ClassFacts::default() });
+    snapshot.foreign.set(Foreign::AttributesClass("gold".into(), Arc::new(ClassFacts { iops: Some(9000), ..ClassFacts::default() })));
+    for (name, class, attributes_class) in [("a", "gp3", None), ("b", "io1", None), ("c", "gp3", Some("gold")), ("d", "lvm", None)] {
+        snapshot.set_claim(Arc::new(crate::volume::Claim {
+            name: name.into(),
+            storage_class: Some(class.into()),
+            attributes_class: attributes_class.map(Into::into),
+            requested: 10 << 30,
+            ..Default::default()
+        }));
+    }
+    for (claims, iops, throughput, tier) in [
+        (&["a"][..], "3000 StorageClass gp3", "125 StorageClass gp3", ""),
+        (&["a", "a"], "3000 StorageClass gp3", "125 StorageClass gp3", ""),
+        (&["b"], "500 StorageClass io1", "", ""),
+        (&["c"], "9000 VolumeAttributesClass gold", "125 StorageClass gp3", ""),
+        (&["a", "b"], "3500 StorageClass gp3, StorageClass io1", "125 StorageClass gp3", ""),
+        (&["d", "missing"], "", "", "nvme StorageClass lvm"),
+    ] {
+        let volumes = claims.iter().map(|c| crate::pod::PodVolume::Claim { claim: (*c).into(), read_only: false }).collect();
+        let pod = Pod { spec: Arc::new(PodSpec { volumes, ..PodSpec::default() }), ..Pod::default() };
+        let found = claimed_demand(&pod, &snapshot);
+        let number = |told: &Option<(i64, Str)>| told.as_ref().map_or(String::new(), |(n, from)| format!("{n} {from}"));
+        let local = found.local_tier.as_ref().map_or(String::new(), |(t, from)| format!("{} {from}", t.as_str()));
+        assert_eq!((&*number(&found.iops), &*number(&found.throughput_mbps), &*local), (iops, throughput, tier), "{claims:?}");
+    }
+}
+
+#[test]
+fn training_reads_by_accelerator_and_workload() {
+    for (gpu, n, image, selects, expected) in [
+        ("nvidia.com/gpu", 0, "pytorch/pytorch:2", "", None),
+        ("nvidia.com/gpu", 8, "pytorch/pytorch:2", "", Some(8 * 105)),
+        ("nvidia.com/gpu", 1, "tensorflow/tensorflow:2", "NVIDIA-H100-80GB-HBM3", Some(205)),
+        ("nvidia.com/gpu", 4, "example.com/3d-unet:1", "NVIDIA-A100-SXM4-40GB", Some(4 * 1614)),
+        ("nvidia.com/gpu", 4, "projectmonai/monai:1", "nvidia-h100-80gb", Some(4 * 3177)),
+        ("amd.com/gpu", 2, "example.com/cosmoflow", "", Some(2 * 513)),
+        ("gpu.intel.com/xe", 2, "x", "", Some(2 * 105)),
+        ("aliyun.com/gpu-mem", 16, "x", "", None),
+    ] {
+        let mut spec = PodSpec { images: vec![image.into()], ..PodSpec::default() };
+        spec.requests.set_scalar(&gpu.into(), n);
+        if !selects.is_empty() {
+            spec.node_selector = Labels::from([("nvidia.com/gpu.product", selects)]);
+        }
+        let pod = Pod { spec: Arc::new(spec), ..Pod::default() };
+        assert_eq!(training_demand(&pod).map(|(n, _)| n), expected, "{n} {gpu}, {image}, {selects}");
+    }
 }

@@ -13,7 +13,7 @@ use aisched_model::storage_facts::IoDemand;
 use aisched_model::workload::Tier;
 use alloc::vec::Vec;
 
-const PLUGIN: &str = "StorageTierAware";
+pub(super) const PLUGIN: &str = "StorageTierAware";
 
 /// One node per tier, named after it, one without any, and one with SSD and HDD.
 fn tiers() -> Cluster {

@@ -230,7 +230,7 @@ fn volume_is_made_where_its_class_allows() {
             provisioner: "csi.test".into(),
             binding_mode: BindingMode::WaitForFirstConsumer,
             allowed_topologies: terms.to_vec(),
-            is_default: false,
+            ..StorageClass::default()
         };
         cluster().class(class).claim(claim("data", "csi", 5))
     };

@@ -130,7 +130,7 @@ fn unbound(cluster: Cluster, change: impl FnOnce(&mut Claim)) -> Cluster {
 
 fn class(provisioner: &str, allowed_topologies: Vec<NodeSelectorTerm>) -> StorageClass {
     let binding_mode = BindingMode::WaitForFirstConsumer;
-    StorageClass { name: "class".into(), provisioner: provisioner.into(), binding_mode, allowed_topologies, is_default: false }
+    StorageClass { name: "class".into(), provisioner: provisioner.into(), binding_mode, allowed_topologies, ..StorageClass::default() }
 }
 
 #[test]
