@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Measures decisions per second on a synthetic cluster.
-#[derive(Parser)]
+#[derive(Clone, Parser)]
 struct Args {
     /// Nodes
     #[arg(long, default_value_t = 5000)]
@@ -34,6 +34,9 @@ struct Args {
     /// Exactly so many decisions in each row, whatever they take: for counting instructions
     #[arg(long, conflicts_with = "seconds")]
     decisions: Option<usize>,
+    /// One table of what each default plugin costs by itself, on a fifth of the nodes and on all
+    #[arg(long)]
+    each: bool,
     /// Only rows whose text contains this
     #[arg(default_value = "")]
     filter: String,
@@ -51,10 +54,15 @@ const WARM_UP: usize = 5;
 enum Plugins {
     All,
     Default,
+    /// This one and no other.
+    One(&'static str),
 }
 
 fn main() {
     let args = Args::parse();
+    if args.each {
+        return each(&args);
+    }
     println!("{} nodes, {} pods bound to each beforehand; one thread, all nodes considered; CPU time", args.nodes, args.bound);
     println!("| plugins | pods | decisions/s | p50 µs | p99 µs | events µs/pod | fingerprint |");
     println!("|---|---|---:|---:|---:|---:|---|");
@@ -67,7 +75,34 @@ fn main() {
     }
 }
 
-fn row(args: &Args, plugins: Plugins, pods: Pods) {
+/// What each default plugin costs, over pods that it has something to say about. What is linear in the nodes costs 5 times as much.
+fn each(args: &Args) {
+    let few = args.nodes / 5;
+    println!("| plugin | pods | p50 µs, {few} nodes | {} nodes | × |", args.nodes);
+    println!("|---|---|---:|---:|---:|");
+    for (name, _) in DEFAULT_PLUGINS {
+        for pods in Pods::ALL.into_iter().filter(|pods| concerns(name, *pods)) {
+            if !format!("{name} {pods:?}").to_lowercase().contains(&args.filter.to_lowercase()) {
+                continue;
+            }
+            let [few, all] =
+                [few, args.nodes].map(|nodes| measure(&Args { nodes, ..args.clone() }, Plugins::One(name), pods).percentile(50));
+            println!("| {name} | {pods:?} | {few:.1} | {all:.1} | {:.1} |", all / few);
+        }
+    }
+}
+
+/// Whether a plugin has something to say about such pods.
+fn concerns(plugin: &str, pods: Pods) -> bool {
+    match pods {
+        Pods::Near | Pods::Apart => plugin == "InterPodAffinity",
+        Pods::Spread => plugin == "PodTopologySpread",
+        Pods::Claims => plugin.contains("Volume"),
+        Pods::Repeated | Pods::Different => !plugin.contains("Volume"),
+    }
+}
+
+fn measure(args: &Args, plugins: Plugins, pods: Pods) -> Run {
     let mut engine = engine(plugins, args);
     let mut run = Run::default();
     for i in 0..WARM_UP {
@@ -82,14 +117,18 @@ fn row(args: &Args, plugins: Plugins, pods: Pods) {
         run.one(&mut engine, pods, i);
     }
     run.polls.sort_unstable();
-    let percentile = |p: usize| run.polls[(run.polls.len() - 1) * p / 100].as_secs_f64() * 1e6;
+    run
+}
+
+fn row(args: &Args, plugins: Plugins, pods: Pods) {
+    let run = measure(args, plugins, pods);
     #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
     let n = run.polls.len() as f64;
     println!(
         "| {plugins:?} | {pods:?} | {:.0} | {:.0} | {:.0} | {:.1} | {:016x} |",
         n / run.total().as_secs_f64(),
-        percentile(50),
-        percentile(99),
+        run.percentile(50),
+        run.percentile(99),
         run.events.as_secs_f64() * 1e6 / n,
         run.fingerprint
     );
@@ -100,6 +139,7 @@ fn engine(plugins: Plugins, args: &Args) -> Engine {
     let profile = match plugins {
         Plugins::All => Profile::ai_storage(cluster::SCHEDULER),
         Plugins::Default => Profile::of(cluster::SCHEDULER, DEFAULT_PLUGINS.iter().map(|(name, weight)| (*name, Weight::Fixed(*weight)))),
+        Plugins::One(name) => Profile::of(cluster::SCHEDULER, [(name, Weight::Fixed(1))]),
     };
     let mut engine = Engine::new(vec![profile], EngineOptions::default());
     let mut config = Config::default();
@@ -138,6 +178,11 @@ struct Run {
 impl Run {
     fn total(&self) -> Duration {
         self.polls.iter().sum::<Duration>() + self.events
+    }
+
+    /// Microseconds of a decision; of sorted ones.
+    fn percentile(&self, p: usize) -> f64 {
+        self.polls[(self.polls.len() - 1) * p / 100].as_secs_f64() * 1e6
     }
 
     fn is_done(&self, args: &Args) -> bool {

@@ -27,9 +27,12 @@ struct Watched {
 
 /// Watches one kind; only that kind is awaited.
 fn watched<K: Kind>(client: Client, streaming_lists: bool) -> Watched {
+    watched_with::<K>(client, WatchOptions { streaming_lists, ..WatchOptions::default() })
+}
+
+fn watched_with<K: Kind>(client: Client, options: WatchOptions) -> Watched {
     let (sender, events) = unbounded_channel();
     let (health, gate) = (Health::default(), Arc::new(Gate::new([K::NAME.plural], sender.clone())));
-    let options = WatchOptions { streaming_lists, ..WatchOptions::default() };
     let mut tasks = JoinSet::new();
     tasks.spawn(health.clone().probe(client.clone()));
     tasks.spawn(watch_kind::<K>(Context { client, events: sender, health: health.clone(), gate: gate.clone(), options }));
@@ -89,6 +92,30 @@ async fn streaming_list_is_taken_where_there_is_one() {
     })
     .await;
     assert_eq!(watched::<kinds::Pods>(mock.client(), true).next(3).await, ["set a a1", "synced", "set a a1"]);
+}
+
+#[tokio::test]
+async fn fields_of_a_feature_that_is_off_are_not_seen() {
+    let object = |version: &str| {
+        let mut object = pod("a", "a1", version);
+        object["spec"]["resources"] = json!({"requests": {"cpu": "2"}});
+        object
+    };
+    for (pod_level_resources, cpu) in [(true, 2000), (false, 0)] {
+        let mut changed = object("6");
+        changed["metadata"]["labels"]["version"] = "another".into();
+        let events = [json!({"type": "ADDED", "object": object("1")}), bookmark("5"), json!({"type": "MODIFIED", "object": changed})];
+        let mock = Mock::start(move |_| Answer::watch(events.to_vec())).await;
+        let features = Features { pod_level_resources, ..Features::default() };
+        let mut watched = watched_with::<kinds::Pods>(mock.client(), WatchOptions { features, ..WatchOptions::default() });
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            if let Some(Event::PodSet(pod)) = watched.events.recv().await {
+                seen.push(pod.spec.requests.cpu.0);
+            }
+        }
+        assert_eq!(seen, [cpu; 2], "listed and changed");
+    }
 }
 
 #[tokio::test]
