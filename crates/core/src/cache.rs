@@ -1,9 +1,11 @@
 //! Keeps the snapshot up to date: nodes, the pods on them (assumed ones included), claims, volumes, classes.
 //! Knows neither queue nor time; whatever changed is returned as values, so that the engine can wake pods.
 
+use crate::devices::Given;
 use crate::journal::{Journal, What};
 use crate::promises::Promises;
 use aisched_model::Str;
+use aisched_model::devices::{ClaimPlan, DeviceClaim};
 use aisched_model::node::{Node, NodeInfo, PlacedPod};
 use aisched_model::pod::Pod;
 use aisched_model::signals::backends;
@@ -27,6 +29,8 @@ pub struct Cache {
     backends: BTreeMap<Str, Vec<Str>>,
     /// Volumes and claims that binds under way are about.
     promises: Promises,
+    /// Devices that binds under way are about to give.
+    given: Given,
     /// What happened to the nodes.
     journal: Journal,
 }
@@ -122,6 +126,26 @@ impl Cache {
     /// Takes a pod's volumes as bound before they are.
     pub(crate) fn assume_volumes(&mut self, pod: &Str, node: &Str, plan: &VolumePlan) {
         self.promises.make(&mut self.snapshot, pod, node, plan);
+    }
+
+    /// Takes a pod's claims as having their devices before they do.
+    pub(crate) fn assume_claims(&mut self, pod: &Str, plan: &ClaimPlan) {
+        self.given.make(&mut self.snapshot.devices, pod, plan);
+    }
+
+    /// The pod's bind has ended, well or not: what its claims have, the objects say. Returns those that have nothing any more.
+    pub(crate) fn release_claims(&mut self, pod: &str) -> Vec<Arc<DeviceClaim>> {
+        self.given.end(&mut self.snapshot.devices, pod)
+    }
+
+    /// Adds or replaces a claim to devices, unless what is known of it is newer; returns what was there and what is there now.
+    pub(crate) fn set_device_claim(&mut self, claim: Arc<DeviceClaim>) -> Option<(Option<Arc<DeviceClaim>>, Arc<DeviceClaim>)> {
+        let known = self.snapshot.devices.claim(&claim.namespace, &claim.name);
+        if known.is_some_and(|known| known.uid == claim.uid && claim.version != 0 && claim.version <= known.version) {
+            return None;
+        }
+        let claim = self.given.shown(claim);
+        Some((self.snapshot.devices.set_claim(claim.clone()), claim))
     }
 
     /// A pod's volumes are bound: the watch will show it.

@@ -13,10 +13,12 @@ pub(crate) use rows::Rows;
 use crate::consult::{EXTENDER, Heard};
 use crate::decision::{Decision, NodeReport, PolicyView, ReasonView, RunnerUp, Verdict};
 use crate::event::Millis;
-use crate::framework::{Attempt, RefusalCode};
+use crate::framework::{Attempt, RefusalCode, Remedy};
+use crate::plugins::DYNAMIC_RESOURCES;
 use crate::preemption::{Against, Nominate, Preemption, Trial, preempt, rivals};
 use crate::profile::{Active, MILLI, Points, Profile};
 use aisched_model::Str;
+use aisched_model::devices::ClaimPlan;
 use aisched_model::node::NodeInfo;
 use aisched_model::policy::PolicySource;
 use aisched_model::volume::VolumePlan;
@@ -26,7 +28,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use part::{Explained, Part, judges, narrowed, prepare, volumes};
+use part::{Explained, Part, claims, judges, narrowed, prepare, volumes};
 use rank::{Rank, rank};
 
 /// How to choose between equals, and how much to explain.
@@ -52,6 +54,12 @@ pub struct Outcome {
     pub refused_by: Vec<&'static str>,
     /// What has to be done about the pod's volumes before it is bound to the node.
     pub volumes: Option<VolumePlan>,
+    /// What has to be done about its claims to devices.
+    pub claims: Option<ClaimPlan>,
+    /// What can be done for the pod, when it fits nowhere.
+    pub remedy: Option<Remedy>,
+    /// Why the pod could not be judged.
+    pub error: Option<String>,
     /// What becomes of the pod's nomination, when it fits nowhere.
     pub nominate: Nominate,
 }
@@ -73,11 +81,21 @@ pub(crate) fn decide_with(profile: &Profile, attempt: &Attempt<'_>, choice: Choi
     let mut explained = rows.take_explained();
     let scored = score(&mut parts, nodes, rows);
     let luck = Luck::new(choice.salt, &attempt.pod.uid);
-    let ranking = rank(&scored.totals, |idx| columns.name(idx, nodes), luck, choice.report_nodes.max(2));
+    let error = rows.refusals().find(|(against, _)| against.refusal.code == RefusalCode::Error).map(|(a, _)| a.refusal.reasons.join(", "));
+    let mut ranking = rank(&scored.totals, |idx| columns.name(idx, nodes), luck, choice.report_nodes.max(2));
+    if error.is_some() {
+        ranking.clear();
+    }
+    let remedy = remedy(&parts, pre_filter.as_ref(), attempt, rows).filter(|_| ranking.is_empty() && error.is_none());
     let preemption = ranking.is_empty().then(|| post_filter(profile, &parts, attempt, pre_filter.as_ref(), rows, choice));
     let refusals = verdicts(rows);
-    let message = preemption.as_ref().map(|p| message(nodes.len(), pre_filter.as_ref(), &refusals, &p.tail));
+    let message = preemption.as_ref().map(|p| {
+        let tail = [remedy.as_ref().map_or("", Remedy::message), &p.tail].into_iter().filter(|part| !part.is_empty());
+        let tail = tail.collect::<Vec<_>>().join(", ");
+        error.clone().unwrap_or_else(|| message(nodes.len(), pre_filter.as_ref(), &refusals, &tail))
+    });
     let volumes = ranking.first().and_then(|best| volumes(&parts, &nodes[best.node_idx]));
+    let claims = ranking.first().and_then(|best| claims(&parts, &nodes[best.node_idx]));
     let mut refused_by: Vec<&'static str> = rows.refusals().map(|(against, _)| against.plugin).collect();
     refused_by.extend(pre_filter.map(|a| a.plugin));
     refused_by.sort_unstable();
@@ -100,7 +118,7 @@ pub(crate) fn decide_with(profile: &Profile, attempt: &Attempt<'_>, choice: Choi
     };
     drop(scored);
     rows.keep_explained(explained);
-    Outcome { decision, refused_by, volumes, nominate: preemption.map_or(Nominate::Keep, |p| p.nominate) }
+    Outcome { decision, refused_by, volumes, claims, remedy, error, nominate: preemption.map_or(Nominate::Keep, |p| p.nominate) }
 }
 
 /// Names of the nodes that pass every filter: what extenders are asked about. The pod's nominated node alone if it passes, unless `all`.
@@ -187,7 +205,7 @@ fn post_filter(
         None => Preemption { tail: String::new(), nominate: Nominate::Clear },
         // kube-scheduler's words: after such a refusal its DynamicResources, which comes before preemption, has nothing prepared and
         // says so, and that ends the round.
-        Some(_) if pre_filter.is_some_and(|a| a.refusal.code == RefusalCode::Unresolvable) => {
+        Some(_) if pre_filter.is_some_and(|a| a.refusal.code == RefusalCode::Unresolvable && a.plugin != DYNAMIC_RESOURCES) => {
             Preemption { tail: "not found".into(), nominate: Nominate::Keep }
         }
         Some(args) => {
@@ -196,6 +214,19 @@ fn post_filter(
             preempt(args, attempt, &judges, rows, choice)
         }
     }
+}
+
+/// What a plugin can do for the pod without removing others.
+fn remedy(parts: &[Part<'_>], pre_filter: Option<&Against>, attempt: &Attempt<'_>, rows: &Rows) -> Option<Remedy> {
+    if pre_filter.is_some() || rows.n_feasible() > 0 {
+        return None;
+    }
+    let nodes = &attempt.snapshot.nodes;
+    parts.iter().filter(|part| part.points.post_filter).find_map(|part| {
+        let by_it = |idx: &usize| rows.against(*idx).is_some_and(|against| against.plugin == part.plugin.name());
+        let mut refused = (0..nodes.len()).filter(by_it).map(|idx| &*nodes[idx]);
+        part.filter().and_then(|filter| filter.remedy(&mut refused))
+    })
 }
 
 /// Totals of the feasible nodes, `rows::OUT` for the others.

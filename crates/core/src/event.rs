@@ -4,6 +4,7 @@
 use crate::consult::{Answer, Question};
 use aisched_model::Str;
 use aisched_model::config::Config;
+use aisched_model::devices::{ClaimPlan, DeviceClaim, DeviceClass, Slice, TaintRule};
 use aisched_model::disruption::DisruptionBudget;
 use aisched_model::foreign::{Foreign, ForeignName};
 use aisched_model::labels::Labels;
@@ -66,6 +67,8 @@ pub enum Event {
     NamespaceSet(Str, Labels),
     /// A namespace is gone.
     NamespaceGone(Str),
+    /// Something of devices is there, changed, or is gone.
+    Devices(DeviceNews),
     /// An object of another system is there, or changed.
     ForeignSet(Foreign),
     /// An object of another system is gone.
@@ -102,6 +105,27 @@ pub enum Event {
     },
 }
 
+/// What happened to devices, their classes, and claims to them.
+#[derive(Clone, Debug)]
+pub enum DeviceNews {
+    /// A claim is there, or changed.
+    Claim(Arc<DeviceClaim>),
+    /// A claim is gone: namespace, name.
+    ClaimGone(Str, Str),
+    /// A slice is there, or changed.
+    Slice(Arc<Slice>),
+    /// A slice is gone.
+    SliceGone(Str),
+    /// A class is there, or changed.
+    Class(Arc<DeviceClass>),
+    /// A class is gone.
+    ClassGone(Str),
+    /// A taint rule is there, or changed.
+    Rule(Arc<TaintRule>),
+    /// A taint rule is gone.
+    RuleGone(Str),
+}
+
 /// An answer of the policy service.
 #[derive(Clone, Debug)]
 pub struct PolicyAnswer {
@@ -126,6 +150,8 @@ pub enum BindOutcome {
     NotProvisioned(Str, String),
     /// The pod is not bound because another pod took its room while its volumes were being bound.
     Preempted,
+    /// The pod is not bound because its devices could not be given to it, or are not ready; what went wrong with them.
+    NoDevices(String),
     /// The pod no longer exists, or is bound to another node already, or is another process's to place.
     Gone(String),
 }
@@ -164,6 +190,8 @@ pub enum Action {
         node: Str,
         /// What has to be done about its volumes first.
         volumes: Option<Arc<VolumePlan>>,
+        /// What has to be done about its claims to devices before that.
+        claims: Option<Arc<ClaimPlan>>,
         /// Whether an extender binds it.
         by_extender: bool,
     },
@@ -200,6 +228,8 @@ pub enum Action {
         /// Profile that speaks: the reporting controller.
         reporter: Str,
     },
+    /// Do what a plugin can do for a pod that fits nowhere; what becomes of it, the watch shows.
+    Remedy(crate::framework::Remedy),
     /// A policy question was settled, for the log.
     PolicyResolved {
         /// The pod.

@@ -65,6 +65,7 @@ pub(crate) fn spec_pod(name: &str, spec: PodSpec) -> Pod {
         start_s: None,
         nominated_node: None,
         refused: None,
+        claims_made: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::plugins::args::DefaultPreemptionArgs;
 use crate::workload_profile::WorkloadProfile;
 use aisched_model::Str;
 use aisched_model::config::Config;
+use aisched_model::devices::{ClaimPlan, DeviceClaim, DeviceClass};
 use aisched_model::node::{Node, NodeInfo, PlacedPod};
 use aisched_model::pod::Pod;
 use aisched_model::policy::Policy;
@@ -13,6 +14,7 @@ use aisched_model::snapshot::Snapshot;
 use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume, VolumePlan};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -42,9 +44,9 @@ pub trait Plugin: Send + Sync {
     /// Name, as in a KubeSchedulerConfiguration.
     fn name(&self) -> &'static str;
 
-    /// Why the pod may not even enter the queue (kube-scheduler's PreEnqueue); asked whenever the pod changes.
-    fn gate(&self, pod: &Pod) -> Option<String> {
-        let _ = pod;
+    /// Why the pod may not even enter the queue (kube-scheduler's PreEnqueue); asked whenever the pod or a claim of it changes.
+    fn gate(&self, pod: &Pod, snapshot: &Snapshot) -> Option<String> {
+        let _ = (pod, snapshot);
         None
     }
 
@@ -213,6 +215,38 @@ pub trait Filter {
         let _ = node;
         None
     }
+
+    /// What has to be done about the pod's claims to devices before it is bound to this node; `None`: nothing.
+    fn claims(&self, node: &NodeInfo) -> Option<ClaimPlan> {
+        let _ = node;
+        None
+    }
+
+    /// What can be done for a pod that fits nowhere, short of removing others; it sees the nodes that it refused.
+    fn remedy(&self, refused: &mut dyn Iterator<Item = &NodeInfo>) -> Option<Remedy> {
+        let _ = refused;
+        None
+    }
+}
+
+/// What can be done for a pod that fits nowhere: a claim of its own gives up the devices that it has.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Remedy {
+    /// The claim is to have no devices.
+    Deallocate(Arc<DeviceClaim>),
+    /// The claim, which was made for the pod's extended resources, is to go.
+    DeleteClaim(Arc<DeviceClaim>),
+}
+
+impl Remedy {
+    /// kube-scheduler's words for it.
+    #[must_use]
+    pub fn message(&self) -> &'static str {
+        match self {
+            Self::Deallocate(_) => "deallocation of ResourceClaim completed",
+            Self::DeleteClaim(_) => "deletion of ResourceClaim completed",
+        }
+    }
 }
 
 /// A filter that follows what happens to the cluster.
@@ -277,6 +311,8 @@ pub enum RefusalCode {
     Unschedulable,
     /// Removing pods could not help (`UnschedulableAndUnresolvable`).
     Unresolvable,
+    /// The pod cannot be judged at all: something that it uses is broken. The attempt ends, and is made again after a while.
+    Error,
 }
 
 impl Refusal {
@@ -284,6 +320,13 @@ impl Refusal {
     #[must_use]
     pub fn unschedulable(reason: impl Into<Cow<'static, str>>) -> Self {
         Self { code: RefusalCode::Unschedulable, reasons: smallvec![reason.into()] }
+    }
+
+    /// Something that the pod uses is broken, in kube-scheduler's words for an error of a filter.
+    #[must_use]
+    pub fn error(plugin: &str, why: &str) -> Self {
+        let reason = format!("running {plugin:?} filter plugin: {why}");
+        Self { code: RefusalCode::Error, reasons: smallvec![reason.into()] }
     }
 
     /// A refusal that removing pods could not change.
@@ -343,6 +386,17 @@ pub enum ClusterEvent<'a> {
     Readmits(&'a Str),
     /// The namespace of this name appeared or changed its labels.
     Namespace(&'a Str),
+    /// A claim to devices appeared, changed or went.
+    DeviceClaim {
+        /// Before.
+        old: Option<&'a DeviceClaim>,
+        /// After.
+        new: Option<&'a DeviceClaim>,
+    },
+    /// A class of devices appeared or changed.
+    DeviceClass(&'a DeviceClass),
+    /// Devices appeared or changed, or their taints did.
+    Devices,
 }
 
 impl ClusterEvent<'_> {
@@ -371,6 +425,11 @@ impl ClusterEvent<'_> {
             Self::Detached(_) => "VolumeAttachmentDelete",
             Self::Readmits(_) => "NodeReadmits",
             Self::Namespace(_) => "NamespaceUpdate",
+            Self::DeviceClaim { old: None, .. } => "resource.k8s.io/ResourceClaimAdd",
+            Self::DeviceClaim { new: None, .. } => "resource.k8s.io/ResourceClaimDelete",
+            Self::DeviceClaim { .. } => "resource.k8s.io/ResourceClaimUpdate",
+            Self::DeviceClass(_) => "resource.k8s.io/DeviceClassUpdate",
+            Self::Devices => "resource.k8s.io/ResourceSliceUpdate",
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod cache;
 pub mod consult;
 pub mod decide;
 pub mod decision;
+pub mod devices;
 pub mod engine;
 pub mod event;
 pub mod features;

@@ -8,6 +8,7 @@ use aisched_model::Str;
 use aisched_model::config::{AI_PLUGINS, Config};
 use aisched_model::pod::Pod;
 use aisched_model::policy::Policy;
+use aisched_model::snapshot::Snapshot;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -149,8 +150,8 @@ impl Profile {
 
     /// Why a pod may not enter the queue yet.
     #[must_use]
-    pub fn gate(&self, pod: &Pod) -> Option<String> {
-        self.plugins.iter().filter(|slot| slot.points.pre_enqueue).find_map(|slot| slot.plugin.gate(pod))
+    pub fn gate(&self, pod: &Pod, snapshot: &Snapshot) -> Option<String> {
+        self.plugins.iter().filter(|slot| slot.points.pre_enqueue).find_map(|slot| slot.plugin.gate(pod, snapshot))
     }
 
     /// Whether its pods may preempt others, and within which limits.
@@ -325,7 +326,7 @@ mod tests {
     #[test]
     fn gate_holds_only_where_it_is_switched_on() {
         let gated = with(pod("p"), |s| s.scheduling_gates = vec!["g".into()]);
-        assert!(only("SchedulingGates", Points { pre_enqueue: true, ..Points::NONE }).gate(&gated).is_some());
-        assert_eq!(only("SchedulingGates", Points { pre_enqueue: false, ..Points::ALL }).gate(&gated), None);
+        assert!(only("SchedulingGates", Points { pre_enqueue: true, ..Points::NONE }).gate(&gated, &Snapshot::default()).is_some());
+        assert_eq!(only("SchedulingGates", Points { pre_enqueue: false, ..Points::ALL }).gate(&gated, &Snapshot::default()), None);
     }
 }

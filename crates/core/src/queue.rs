@@ -303,6 +303,11 @@ impl Queue {
         }
     }
 
+    /// Pods that are held back, by UID.
+    pub fn all_gated(&self) -> impl Iterator<Item = &Waiting> {
+        self.pods.values().filter(|w| matches!(w.state, State::Gated(_)))
+    }
+
     /// Whether the pod was refused and waits for an event.
     #[must_use]
     pub fn is_unschedulable(&self, uid: &str) -> bool {

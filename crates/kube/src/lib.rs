@@ -4,6 +4,8 @@
 pub mod authorize;
 pub mod bind;
 mod call;
+mod cel;
+pub mod claim_bind;
 pub mod client;
 pub mod config_manager;
 pub mod convert;

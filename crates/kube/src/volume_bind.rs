@@ -112,23 +112,28 @@ impl VolumeBinder {
     pub fn spawn(&self, pod: PodRef, node: Str, plan: Arc<VolumePlan>, binder: Binder, events: UnboundedSender<Event>) {
         let volumes = self.clone();
         tokio::spawn(async move {
-            let outcome = match volumes.bind(&pod, &node, &plan).await {
-                Ok(()) => binder.bind(&pod, &node).await,
-                Err(Failure::Failed(why)) => {
-                    warn!(pod = %format_args!("{}/{}", pod.namespace, pod.name), node = &*node, why, "volumes are not bound");
-                    BindOutcome::NoVolumes(why)
-                }
-                Err(Failure::NotProvisioned(claim)) => {
-                    warn!(pod = %format_args!("{}/{}", pod.namespace, pod.name), node = &*node, claim = &*claim, "volume was not made");
-                    let why = format!("binding volumes: provisioning failed for PVC {claim:?}");
-                    BindOutcome::NotProvisioned(claim, why)
-                }
-                Err(Failure::Preempted) => BindOutcome::Preempted,
-                Err(Failure::PodGone) => BindOutcome::Gone("the pod no longer exists".into()),
-            };
+            let outcome = volumes.bind_with(&pod, &node, &plan, &binder).await;
             // The receiver is gone only when the scheduler stops.
             let _stopping = events.send(Event::BindEnded { pod, node, outcome });
         });
+    }
+
+    /// Binds a pod's volumes and then, with `binder`, the pod.
+    pub(crate) async fn bind_with(&self, pod: &PodRef, node: &Str, plan: &VolumePlan, binder: &Binder) -> BindOutcome {
+        match self.bind(pod, node, plan).await {
+            Ok(()) => binder.bind(pod, node).await,
+            Err(Failure::Failed(why)) => {
+                warn!(pod = %format_args!("{}/{}", pod.namespace, pod.name), node = &**node, why, "volumes are not bound");
+                BindOutcome::NoVolumes(why)
+            }
+            Err(Failure::NotProvisioned(claim)) => {
+                warn!(pod = %format_args!("{}/{}", pod.namespace, pod.name), node = &**node, claim = &*claim, "volume was not made");
+                let why = format!("binding volumes: provisioning failed for PVC {claim:?}");
+                BindOutcome::NotProvisioned(claim, why)
+            }
+            Err(Failure::Preempted) => BindOutcome::Preempted,
+            Err(Failure::PodGone) => BindOutcome::Gone("the pod no longer exists".into()),
+        }
     }
 
     async fn bind(&self, pod: &PodRef, node: &Str, plan: &VolumePlan) -> Result<(), Failure> {

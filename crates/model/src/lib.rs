@@ -6,6 +6,7 @@
 extern crate alloc;
 
 pub mod config;
+pub mod devices;
 pub mod disruption;
 pub mod foreign;
 pub mod labels;

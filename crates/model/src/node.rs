@@ -180,6 +180,7 @@ mod tests {
             start_s: None,
             nominated_node: None,
             refused: None,
+            claims_made: Vec::new(),
         };
         PlacedPod { pod: Arc::new(pod), io: IoDemand::default() }
     }

@@ -2,6 +2,7 @@
 //! Leaves out everything that no plugin reads; conversion from the API is `aisched-kube`'s.
 
 use crate::Str;
+use crate::devices::{Attach, PodClaim};
 use crate::labels::Labels;
 use crate::owners::OwnerKind;
 use crate::resources::{NonZeroRequest, Resources};
@@ -38,6 +39,8 @@ pub struct Pod {
     pub nominated_node: Option<Str>,
     /// The `PodScheduled` condition that says no, if the pod has one; kept for pods that wait.
     pub refused: Option<Arc<RefusedCondition>>,
+    /// Claims that a controller made for the pod (`status.resourceClaimStatuses`): name within the pod, and of the claim, unless none was needed.
+    pub claims_made: Vec<(Str, Option<Str>)>,
 }
 
 /// A `PodScheduled` condition of status False.
@@ -94,6 +97,10 @@ pub struct PodSpec {
     pub required_features: Vec<Str>,
     /// Volumes that bear on placement.
     pub volumes: Vec<PodVolume>,
+    /// Claims to devices (`spec.resourceClaims`).
+    pub device_claims: Vec<PodClaim>,
+    /// Containers that ask for extended resources, init containers first.
+    pub attach: Vec<Attach>,
 }
 
 /// `spec.preemptionPolicy`.

@@ -69,18 +69,28 @@ impl Quantity {
         self.scaled(1000)
     }
 
+    /// Billionths, rounded up: the finest that Kubernetes keeps. Saturates where whole units would.
+    #[must_use]
+    pub fn nanos(self) -> i128 {
+        const NANOS: i128 = 1_000_000_000;
+        let bound = i128::from(i64::MAX) * NANOS;
+        self.rounded(NANOS).map_or(if self.mantissa < 0 { -bound } else { bound }, |n| n.clamp(-bound, bound))
+    }
+
     /// `ceil(quantity × factor)`, saturating.
     fn scaled(self, factor: i128) -> i64 {
         let saturated = if self.mantissa < 0 { i64::MIN } else { i64::MAX };
-        let Some(n) = self.mantissa.checked_mul(self.multiplier).and_then(|n| n.checked_mul(factor)) else {
-            return saturated;
-        };
+        self.rounded(factor).and_then(|n| i64::try_from(n).ok()).unwrap_or(saturated)
+    }
+
+    /// `ceil(quantity × factor)`, if that can be told.
+    fn rounded(self, factor: i128) -> Option<i128> {
+        let n = self.mantissa.checked_mul(self.multiplier).and_then(|n| n.checked_mul(factor))?;
         let Some(divisor) = 10_i128.checked_pow(self.decimals) else {
-            return i64::from(self.mantissa > 0); // smaller than any unit
+            return Some(i128::from(self.mantissa > 0)); // smaller than any unit
         };
         let (quotient, remainder) = (n.div_euclid(divisor), n.rem_euclid(divisor));
-        let rounded = quotient + i128::from(remainder != 0 || (self.inexact && self.mantissa >= 0));
-        i64::try_from(rounded).unwrap_or(saturated)
+        Some(quotient + i128::from(remainder != 0 || (self.inexact && self.mantissa >= 0)))
     }
 }
 

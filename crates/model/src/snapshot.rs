@@ -2,6 +2,7 @@
 //! Leaves out how it is kept up to date: that is `aisched-core`'s cache.
 
 use crate::Str;
+use crate::devices::Inventory;
 use crate::disruption::DisruptionBudget;
 use crate::foreign::ForeignObjects;
 use crate::labels::Labels;
@@ -79,6 +80,8 @@ pub struct Snapshot {
     pub gangs: Crews,
     /// How many placed pods of a pipeline each node has, kept by [`Snapshot::count_member`].
     pub pipelines: Crews,
+    /// Devices and claims to them.
+    pub devices: Inventory,
     /// Nodes with a client of a volume, by the volume's handle (the namespace is empty), kept by [`Snapshot::count_member`].
     pub mounts: Crews,
 }

@@ -6,6 +6,7 @@
 extern crate alloc;
 
 pub mod checker;
+mod devices;
 pub mod jobs;
 mod scenario;
 mod simulation;

@@ -1,7 +1,7 @@
 //! Drives the engine on a virtual cluster: hands it events, polls it, carries its actions out at once, and lets time jump.
 //! Decides nothing itself; the same loop runs in production with a real clock and a real API server.
 
-use crate::{Scenario, storage};
+use crate::{Scenario, devices, storage};
 use aisched_core::decision::Decision;
 use aisched_core::engine::{Engine, EngineOptions};
 use aisched_core::event::{Action, ApiEvent, BindOutcome, Event, Millis, PodRef, PolicyAnswer, Regarding};
@@ -252,7 +252,9 @@ impl Simulation {
     /// Does what the API server and its clients would do, at once and without failing.
     fn carry_out(&mut self, action: Action) {
         match action {
-            Action::Bind { pod, node, volumes, .. } => {
+            Action::Bind { pod, node, volumes, claims, .. } => {
+                let given = claims.map(|plan| devices::carry_out(&pod, &plan));
+                given.into_iter().flatten().for_each(|event| self.happens(event));
                 let events = volumes.map(|plan| storage::carry_out(self.engine.snapshot(), &node, &plan));
                 events.into_iter().flatten().for_each(|event| self.happens(event));
                 self.bind(pod, &node);
@@ -273,6 +275,7 @@ impl Simulation {
             Action::Nominate { pod, node } => {
                 self.change(&pod.uid, |pod| pod.nominated_node = Some(node).filter(|node| !node.is_empty()));
             }
+            Action::Remedy(remedy) => self.happens(devices::remedied(&remedy)),
             Action::Preempt { pod, node, victims, reporter: _ } => self.preempt(pod, &node, victims),
             Action::ForgetPolicy(_) | Action::ReportResult(_) | Action::PolicyResolved { .. } | Action::Consult(_) => {}
         }

@@ -53,6 +53,7 @@ fn pod(name: &str, cpu: i64, change: impl FnOnce(&mut Pod, &mut PodSpec)) -> Eve
         start_s: None,
         nominated_node: None,
         refused: None,
+        claims_made: Vec::new(),
     };
     change(&mut pod, &mut spec);
     pod.spec = Arc::new(spec);

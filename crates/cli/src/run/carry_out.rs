@@ -19,16 +19,17 @@ impl Edges {
             Action::FetchPolicy(pod) => self.policies.request(request(&pod)),
             Action::ForgetPolicy(uid) => self.policies.forget(&uid),
             Action::ReportResult(report) => self.policies.report(result(report)),
-            Action::Bind { pod, node, volumes, by_extender } => {
+            Action::Bind { pod, node, volumes, claims, by_extender } => {
                 let events = self.event_sender.clone();
                 let binder = if by_extender { self.binder.through(self.extenders.clone()) } else { self.binder.clone() };
-                match volumes {
-                    None => {
+                match (claims, volumes) {
+                    (Some(plan), volumes) => self.claims.spawn(pod, node, plan, volumes.map(|plan| (self.volumes.clone(), plan)), binder),
+                    (None, None) => {
                         self.status.forget(&pod);
                         binder.spawn(pod, node, events);
                     }
                     // What is still to be written is true until the volumes are there: the nomination above all.
-                    Some(plan) => self.volumes.spawn(pod, node, plan, binder, events),
+                    (None, Some(plan)) => self.volumes.spawn(pod, node, plan, binder, events),
                 }
             }
             Action::Consult(question) => self.extenders.spawn(question, self.event_sender.clone()),
@@ -41,6 +42,7 @@ impl Edges {
                 self.metrics.preempted(victims.len());
                 self.preemptor.spawn(Preemption { pod, node, victims, reporter }, self.event_sender.clone());
             }
+            Action::Remedy(remedy) => self.claims.remedy(remedy),
             Action::PolicyResolved { pod, source } => {
                 self.metrics.policy_resolved(source);
                 tracing::info!("{} namespace={} pod={}", log_line(source), pod.namespace, pod.name);

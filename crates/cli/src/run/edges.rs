@@ -13,6 +13,7 @@ use aisched_core::event::Millis;
 use aisched_core::event::{self, Event};
 use aisched_http::{Feed, Metrics, Query};
 use aisched_kube::bind::{BindOptions, Binder};
+use aisched_kube::claim_bind::{ClaimBindOptions, ClaimBinder};
 use aisched_kube::client::{Clients, connect};
 use aisched_kube::config_manager::{self, ConfigManager, ConfigOptions};
 use aisched_kube::events::{Recorder, RecorderOptions};
@@ -60,6 +61,7 @@ pub(super) struct Edges {
     pub(super) extenders: Extenders,
     pub(super) preemptor: Preemptor,
     pub(super) volumes: VolumeBinder,
+    pub(super) claims: ClaimBinder,
     pub(super) recorder: Recorder,
     pub(super) status: StatusWriter,
     pub(super) policies: PolicyClient,
@@ -120,6 +122,7 @@ impl Edges {
             binder,
             preemptor: Preemptor::new(clients.calls.clone(), health.clone(), recorder.clone(), volumes.clone()),
             volumes,
+            claims: ClaimBinder::new(clients.calls.clone(), ClaimBindOptions::default(), recorder.clone(), event_sender.clone()),
             status,
             recorder,
             policies,

@@ -3,7 +3,7 @@
 
 use aisched_core::decision::Decision;
 use aisched_core::engine::Engine;
-use aisched_core::event::{BindOutcome, Event, Millis, PodRef};
+use aisched_core::event::{BindOutcome, DeviceNews, Event, Millis, PodRef};
 use aisched_http::{AttemptResult, Metrics};
 use aisched_model::Str;
 use std::collections::HashMap;
@@ -46,7 +46,11 @@ impl Measures {
                     self.metrics.pod_scheduled(waiting.attempts, Duration::from_millis(now.saturating_sub(waiting.since)));
                 }
             }
-            BindOutcome::Failed(_) | BindOutcome::NoVolumes(_) | BindOutcome::NotProvisioned(..) | BindOutcome::Preempted => {
+            BindOutcome::Failed(_)
+            | BindOutcome::NoVolumes(_)
+            | BindOutcome::NotProvisioned(..)
+            | BindOutcome::NoDevices(_)
+            | BindOutcome::Preempted => {
                 self.metrics.attempt(&profile, AttemptResult::Error, began.elapsed());
             }
             BindOutcome::Gone(_) => {} // it was no attempt of ours that ended it
@@ -87,6 +91,12 @@ pub(super) fn label(event: &Event, engine: &Engine) -> &'static str {
         Event::CapacityGone(..) => "CSIStorageCapacityDelete",
         Event::AttachmentSet(_) => "VolumeAttachmentUpdate",
         Event::AttachmentGone(_) => "VolumeAttachmentDelete",
+        Event::Devices(DeviceNews::Claim(_)) => "ResourceClaimUpdate",
+        Event::Devices(DeviceNews::ClaimGone(..)) => "ResourceClaimDelete",
+        Event::Devices(DeviceNews::Slice(_) | DeviceNews::Rule(_)) => "ResourceSliceUpdate",
+        Event::Devices(DeviceNews::SliceGone(_) | DeviceNews::RuleGone(_)) => "ResourceSliceDelete",
+        Event::Devices(DeviceNews::Class(_)) => "DeviceClassUpdate",
+        Event::Devices(DeviceNews::ClassGone(_)) => "DeviceClassDelete",
         Event::NamespaceSet(..) => "NamespaceUpdate",
         Event::NamespaceGone(_) => "NamespaceDelete",
         Event::BudgetSet(_) => "PodDisruptionBudgetUpdate",

@@ -6,6 +6,7 @@ use crate::framework::{Attempt, Fact, Filter, Plugin, Prepared, Reads, Refusal, 
 use crate::preemption::{Against, Judge};
 use crate::profile::{Active, Points};
 use aisched_model::Str;
+use aisched_model::devices::ClaimPlan;
 use aisched_model::node::NodeInfo;
 use aisched_model::volume::VolumePlan;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -70,6 +71,11 @@ pub(super) fn judges<'t>(parts: &'t [Part<'_>]) -> Vec<Judge<'t>> {
 /// What the plugins have to have done about the pod's volumes on this node.
 pub(super) fn volumes(parts: &[Part<'_>], node: &NodeInfo) -> Option<VolumePlan> {
     parts.iter().filter_map(Part::filter).find_map(|filter| filter.volumes(node))
+}
+
+/// What the plugins have to have done about the pod's claims to devices on this node.
+pub(super) fn claims(parts: &[Part<'_>], node: &NodeInfo) -> Option<ClaimPlan> {
+    parts.iter().filter_map(Part::filter).find_map(|filter| filter.claims(node))
 }
 
 /// Plugins that each name the only nodes worth looking at, and have none in common.

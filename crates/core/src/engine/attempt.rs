@@ -14,10 +14,12 @@ use crate::templates::Templates;
 use crate::workload_profile::WorkloadProfile;
 use aisched_model::Str;
 use aisched_model::pod::Pod;
-use aisched_model::volume::VolumePlan;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+
+/// What has to be done before a bind: about volumes, and about devices.
+type Plans = (Option<aisched_model::volume::VolumePlan>, Option<aisched_model::devices::ClaimPlan>);
 
 /// What deciding for a waiting pod gave.
 pub(super) struct Decided {
@@ -56,12 +58,14 @@ impl Engine {
         }
         self.actions.push(Action::Decided(decision.clone()));
         match &decision.node {
-            Some(node) => self.assume(now, &pod, node, &decided.workload, decided.outcome.volumes),
+            Some(node) => self.assume(now, &pod, node, &decided.workload, (decided.outcome.volumes, decided.outcome.claims)),
+            None if decided.outcome.error.is_some() => self.fail(now, &pod, decided.outcome.error.unwrap_or_default()),
             None => {
                 let put_off = self.puts_off(now, &pod, &decided.outcome.nominate);
                 self.refuse(&pod, decision.message.clone().unwrap_or_default() + put_off.as_deref().unwrap_or_default());
                 let nominate = if put_off.is_some() { Nominate::Keep } else { decided.outcome.nominate };
                 self.nominate(now, &pod, nominate);
+                self.actions.extend(decided.outcome.remedy.map(Action::Remedy));
                 self.queue.refused(now, &pod.uid, decided.outcome.refused_by);
                 self.refused_by_extenders(now, &pod, &consult);
                 self.ask_again(&pod.uid);
@@ -102,7 +106,7 @@ impl Engine {
         Some((seen, workload))
     }
 
-    fn assume(&mut self, now: Millis, pod: &Arc<Pod>, node: &Str, workload: &WorkloadProfile, volumes: Option<VolumePlan>) {
+    fn assume(&mut self, now: Millis, pod: &Arc<Pod>, node: &Str, workload: &WorkloadProfile, (volumes, claims): Plans) {
         let Some(waiting) = self.queue.remove(&pod.uid) else { return };
         self.nomination_served(now, &pod.uid, node);
         self.cache.assume(pod, node, workload.io_demand());
@@ -110,10 +114,13 @@ impl Engine {
             self.cache.assume_volumes(&pod.uid, node, plan);
             self.announce(pod, node);
         }
-        let volumes = volumes.map(Arc::new);
+        let (volumes, claims) = (volumes.map(Arc::new), claims.map(Arc::new));
+        if let Some(plan) = &claims {
+            self.cache.assume_claims(&pod.uid, plan);
+        }
         let by_extender = self.binds_by_extender(pod);
         self.binding.insert(pod.uid.clone(), Binding { waiting, node: node.clone(), volumes: volumes.clone(), by_extender });
-        self.actions.push(Action::Bind { pod: PodRef::from(&**pod), node: node.clone(), volumes, by_extender });
+        self.actions.push(Action::Bind { pod: PodRef::from(&**pod), node: node.clone(), volumes, claims, by_extender });
     }
 
     /// Volumes take their time: an autoscaler must see meanwhile that the pod has a node (KEP-5278).

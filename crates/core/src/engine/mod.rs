@@ -3,6 +3,7 @@
 
 mod attempt;
 mod consult;
+mod devices;
 mod objects;
 mod policy;
 mod preempt;
@@ -371,6 +372,7 @@ impl Engine {
     }
 
     fn bind_ended(&mut self, now: Millis, pod: &PodRef, outcome: BindOutcome) {
+        self.release_claims(now, &pod.uid);
         let Some(binding) = self.binding.remove(&pod.uid) else { return };
         match outcome {
             BindOutcome::Bound => {
@@ -385,6 +387,7 @@ impl Engine {
                 self.actions.push(Action::ForgetPolicy(pod.uid.clone()));
             }
             BindOutcome::Failed(error) if binding.by_extender => self.bind_failed(now, binding, "", &error),
+            BindOutcome::NoDevices(error) => self.bind_failed(now, binding, "running PreBind plugin \"DynamicResources\": ", &error),
             BindOutcome::Failed(error) => self.bind_failed(now, binding, "running Bind plugin \"DefaultBinder\": ", &error),
             BindOutcome::NoVolumes(error) => self.bind_failed(now, binding, PRE_BIND, &error),
             BindOutcome::NotProvisioned(claim, error) => {

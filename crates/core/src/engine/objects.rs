@@ -92,6 +92,7 @@ impl Engine {
             Event::NamespaceGone(name) => {
                 self.cache.objects().namespaces.remove(&name);
             }
+            Event::Devices(news) => self.devices_changed(now, news),
             Event::ForeignSet(object) => self.foreign_set(now, object),
             Event::ForeignGone(name) => self.foreign_gone(now, &name),
             Event::PodSet(_)

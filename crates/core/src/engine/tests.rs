@@ -86,7 +86,7 @@ fn describe(action: &Action) -> Option<String> {
         Action::FetchPolicy(pod) => format!("ask {}", pod.name),
         Action::ForgetPolicy(_) | Action::Decided(_) => return None,
         Action::ReportResult(r) => format!("report {} {} {}ms", r.request_id, r.success, r.duration_ms),
-        Action::Bind { pod, node, volumes: _, by_extender: true } => format!("extender binds {} {node}", pod.name),
+        Action::Bind { pod, node, by_extender: true, .. } => format!("extender binds {} {node}", pod.name),
         Action::Bind { pod, node, volumes: None, .. } => format!("bind {} {node}", pod.name),
         Action::Bind { pod, node, volumes: Some(plan), .. } => {
             let bind = plan.bind.iter().map(|(claim, volume)| format!(" {}={}", claim.name, volume.name));
@@ -101,6 +101,7 @@ fn describe(action: &Action) -> Option<String> {
             let victims: Vec<&str> = victims.iter().map(|v| &*v.name).collect();
             format!("preempt {} for {} on {node}", victims.join(" "), pod.name)
         }
+        Action::Remedy(remedy) => remedy.message().into(),
         Action::PolicyResolved { pod, source } => format!("policy {} {}", pod.name, source.as_str()),
     })
 }

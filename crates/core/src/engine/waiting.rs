@@ -39,7 +39,9 @@ impl Engine {
                 self.queue.add(now, pod);
                 self.make_ready(now, &uid);
             }
-            Some(old) if old.spec != pod.spec || old.deleting != pod.deleting => self.own_change(now, &old, &pod),
+            Some(old) if old.spec != pod.spec || old.deleting != pod.deleting || old.claims_made != pod.claims_made => {
+                self.own_change(now, &old, &pod)
+            }
             Some(_) => {}
         }
     }
@@ -98,7 +100,7 @@ impl Engine {
     }
 
     fn gate_of(&self, pod: &Pod) -> Option<String> {
-        self.profile_of(&pod.spec.scheduler_name)?.gate(pod)
+        self.profile_of(&pod.spec.scheduler_name)?.gate(pod, self.cache.snapshot())
     }
 
     /// Whether anyone would read a policy, and there is anyone to ask.

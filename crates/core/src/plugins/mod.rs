@@ -7,6 +7,7 @@ mod claims;
 mod csi_storage_aware;
 mod data_locality_aware;
 mod domains;
+mod dynamic_resources;
 #[cfg(test)]
 mod fixture_domains;
 #[cfg(test)]
@@ -39,6 +40,7 @@ mod volume_restrictions;
 mod volume_zone;
 
 pub(crate) use data_locality_aware::is_local;
+pub(crate) use dynamic_resources::NAME as DYNAMIC_RESOURCES;
 pub use inter_pod_affinity::InterPodAffinity;
 pub(crate) use kubelet_rejections::KubeletRejections;
 pub use node_affinity::NodeAffinity;
@@ -75,6 +77,7 @@ const REGISTRY: &[(&str, Make)] = &[
     ("CSIStorageAware", |_| Box::new(csi_storage_aware::CsiStorageAware)),
     ("DataLocalityAware", |_| Box::new(data_locality_aware::DataLocalityAware)),
     ("DefaultPreemption", |args| Box::new(DefaultPreemption { args: args.default_preemption })),
+    ("DynamicResources", |args| Box::new(dynamic_resources::DynamicResources { args: args.dynamic_resources })),
     ("IOPatternBased", |_| Box::new(io_pattern_based::IoPatternBased)),
     ("ImageLocality", |_| Box::new(image_locality::ImageLocality)),
     ("InterPodAffinity", |args| Box::new(InterPodAffinity { args: args.inter_pod_affinity.clone() })),

@@ -5,6 +5,7 @@ use super::args::{NodeResourcesFitArgs, ShapePoint, StrategyKind};
 use super::resource_scoring::{Basis, ScoredResources, scored_resources};
 use crate::framework::{Attempt, ClusterEvent, Filter, MAX_SCORE, Plugin, Prepared, Reads, Refusal, RefusalCode, Score};
 use aisched_model::Str;
+use aisched_model::devices::Inventory;
 use aisched_model::node::{Node, NodeInfo};
 use aisched_model::pod::Pod;
 use aisched_model::resources::Resources;
@@ -29,7 +30,7 @@ impl Plugin for NodeResourcesFit {
     fn prepare<'a>(&'a self, attempt: &Attempt<'a>) -> Prepared<'a> {
         let spec = &attempt.pod.spec;
         let scoring = &self.args.scoring;
-        let request = Request::of(&spec.requests, |name| self.ignores(name));
+        let request = Request { devices: Some(&attempt.snapshot.devices), ..Request::of(&spec.requests, |name| self.ignores(name)) };
         let resources = scored_resources(&scoring.resources, spec, Basis::WithDefaults);
         Prepared::filter(request).and_score(Allocation { kind: &scoring.kind, resources })
     }
@@ -44,6 +45,7 @@ impl Plugin for NodeResourcesFit {
             ClusterEvent::PodChanged { old, new } => {
                 new.node.is_some() && shrank(&old.spec.requests, &new.spec.requests, |n| wanted.get(n) != 0)
             }
+            ClusterEvent::DeviceClass(_) => !wanted.scalars.is_empty(),
             ClusterEvent::OwnChange { old, new } => shrank(&old.spec.requests, &new.spec.requests, |_| true),
             _ => false,
         }
@@ -82,6 +84,8 @@ struct Request<'a> {
     memory: i64,
     ephemeral_storage: i64,
     scalars: SmallVec<[(&'a Str, i64); 2]>,
+    /// Where a node has none of a resource that stands for devices, DynamicResources judges it.
+    devices: Option<&'a Inventory>,
 }
 
 /// What a node offers and its pods use.
@@ -111,6 +115,7 @@ impl<'a> Request<'a> {
             memory: requests.memory.0,
             ephemeral_storage: requests.ephemeral_storage.0,
             scalars: scalars.map(|(name, amount)| (name, *amount)).collect(),
+            devices: None,
         }
     }
 
@@ -129,6 +134,9 @@ impl<'a> Request<'a> {
         compare("memory", self.memory, offered.memory.0, used.memory.0);
         compare("ephemeral-storage", self.ephemeral_storage, offered.ephemeral_storage.0, used.ephemeral_storage.0);
         for (name, requested) in &self.scalars {
+            if offered.scalar(name) == 0 && self.devices.is_some_and(|devices| devices.extended.contains_key(*name)) {
+                continue;
+            }
             compare(name, *requested, offered.scalar(name), used.scalar(name));
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::framework::{Attempt, ClusterEvent, Plugin, Prepared};
 use aisched_model::pod::Pod;
+use aisched_model::snapshot::Snapshot;
 use alloc::format;
 use alloc::string::String;
 
@@ -14,7 +15,7 @@ impl Plugin for SchedulingGates {
         "SchedulingGates"
     }
 
-    fn gate(&self, pod: &Pod) -> Option<String> {
+    fn gate(&self, pod: &Pod, _snapshot: &Snapshot) -> Option<String> {
         let gates = &pod.spec.scheduling_gates;
         (!gates.is_empty()).then(|| format!("waiting for scheduling gates: [{}]", gates.join(" ")))
     }
@@ -47,7 +48,7 @@ mod tests {
             (&["a"], Some("waiting for scheduling gates: [a]")),
             (&["foo.com/x", "b"], Some("waiting for scheduling gates: [foo.com/x b]")),
         ] {
-            assert_eq!(SchedulingGates.gate(&gated(gates)).as_deref(), expected, "{gates:?}");
+            assert_eq!(SchedulingGates.gate(&gated(gates), &Snapshot::default()).as_deref(), expected, "{gates:?}");
         }
     }
 

@@ -9,6 +9,7 @@ use aisched_model::Str;
 use aisched_model::labels::Labels;
 use aisched_model::node::Node;
 use aisched_model::pod::{HostPort, Pod};
+use aisched_model::snapshot::Snapshot;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -31,7 +32,10 @@ fn check(rows: &[Row<'_>]) {
         let mut own = rows.iter().filter(|row| row.0 == name).peekable();
         if REFUSE_NO_ONE.contains(&name) {
             let refuses = |pod| prepared(&*plugin, &Cluster::default(), pod, |p| p.filter.is_some() || p.refusal.is_some());
-            assert!(own.peek().is_none() && !rows.iter().any(|row| refuses(row.1) || plugin.gate(row.1).is_some()), "{name} refuses pods");
+            assert!(
+                own.peek().is_none() && !rows.iter().any(|row| refuses(row.1) || plugin.gate(row.1, &Snapshot::default()).is_some()),
+                "{name} refuses pods"
+            );
             assert!(!rows.iter().any(|row| plugin.helps(row.1, &row.2)), "{name} wakes pods that it has not refused");
         } else {
             assert!(own.peek().is_some(), "{name} has no row: which event wakes a pod that it refused, and which does not?");
@@ -78,6 +82,7 @@ fn every_plugin_that_refuses_wakes_for_one_event_and_sleeps_through_another() {
         ("VolumeZone", &data, change(&bare, &zoned), change(&bare, &cordoned)),
         ("PodTopologySpread", &even, removed(&gone_web), removed(&gone)),
         ("InterPodAffinity", &apart, removed(&gone_web), removed(&gone)),
+        ("DynamicResources", &any, ClusterEvent::Devices, removed(&gone)),
         ("NodeDeclaredFeatures", &any, change(&bare, &able), change(&bare, &cordoned)),
         ("SchedulingGates", &any, ClusterEvent::OwnChange { old: &gated, new: &any }, removed(&gone)),
         ("DataLocalityAware", &any, ClusterEvent::NodeAdded(&bare), removed(&gone)),

@@ -134,7 +134,7 @@ fn ineligible(attempt: &Attempt<'_>, rows: &Rows) -> Option<&'static str> {
         return Some("not eligible due to preemptionPolicy=Never.");
     }
     let idx = snapshot.node_idx(snapshot.nominated.node_of(&pod.uid)?)?;
-    if rows.against(idx).is_some_and(|a| a.refusal.code == RefusalCode::Unresolvable) {
+    if rows.against(idx).is_some_and(|a| a.refusal.code != RefusalCode::Unschedulable) {
         return None; // the node that it made room on is lost to it
     }
     let leaves = |other: &Pod| (other.deleting && other.preempted) || snapshot.nominated.is_condemned(&other.uid);

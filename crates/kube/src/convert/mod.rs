@@ -2,6 +2,7 @@
 //! Leaves out where objects come from. A field that cannot be used is absent, and named in the faults; nothing fails as a whole.
 
 mod affinity;
+mod devices;
 mod disruption;
 mod migrated;
 mod node;
@@ -10,6 +11,8 @@ mod pod;
 mod requests;
 mod storage;
 
+pub(crate) use devices::{EXTENDED, allocation_json, requests_json};
+pub use devices::{claim_template, device_claim, device_class, slice, taint_rule};
 pub use disruption::budget;
 pub use node::node;
 pub use owners::{Owner, replica_set, replication_controller, service, stateful_set};

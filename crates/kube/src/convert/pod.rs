@@ -8,8 +8,11 @@ use crate::intern::Interner;
 use crate::objects::{ConditionObject, ContainerObject, PodObject, PodStatusObject, VolumeObject};
 use aisched_core::features::Features;
 use aisched_model::Str;
+use aisched_model::devices::{Attach, PodClaim, PodClaimSource};
 use aisched_model::pod::{HostPort, KUEUE_WORKLOAD, LegacyDisk, Pod, PodSpec, PodVolume, PreemptionPolicy, RefusedCondition};
+use aisched_model::quantity::Quantity;
 use aisched_model::storage_facts::{ANNOTATION_PREFIX, Fault};
+use k8s_openapi::api::core::v1::PodResourceClaim;
 use std::sync::Arc;
 
 /// The model's pod. Equal content of pods shares one spec through `interner`.
@@ -32,6 +35,7 @@ pub fn pod(object: &PodObject, interner: &mut Interner) -> Converted<Pod> {
         rejected: rejection(status).map(|reason| interner.str(reason)),
         start_s: status.start_time.as_ref().map(|t| t.0.as_second()),
         nominated_node: status.nominated_node_name.as_deref().filter(|n| !n.is_empty()).map(|n| interner.str(n)),
+        claims_made: claims_made(status, interner),
         refused: refused.map(|c| Arc::new(RefusedCondition { reason: interner.str(&c.reason), message: interner.str(&c.message) })),
     };
     Converted::new(value, faults)
@@ -111,6 +115,8 @@ fn spec(object: &PodObject, bound: bool, interner: &mut Interner, faults: &mut V
         images,
         required_features: required_features(object, interner),
         volumes: spec.volumes.iter().filter_map(|v| volume(v, interner)).collect(),
+        device_claims: device_claims(object, interner),
+        attach: attach(object, interner),
     }
 }
 
@@ -150,6 +156,37 @@ fn required_features(object: &PodObject, interner: &mut Interner) -> Vec<Str> {
         ("VolumeBindMountOptions", bind_options),
     ];
     features.into_iter().filter(|(_, needed)| *needed).map(|(feature, _)| interner.str(feature)).collect()
+}
+
+/// The claims that a controller made.
+fn claims_made(status: &PodStatusObject, interner: &mut Interner) -> Vec<(Str, Option<Str>)> {
+    let made = status.resource_claim_statuses.iter();
+    made.map(|s| (interner.str(&s.name), s.resource_claim_name.as_deref().map(|name| interner.str(name)))).collect()
+}
+
+fn device_claims(object: &PodObject, interner: &mut Interner) -> Vec<PodClaim> {
+    let source = |claim: &PodResourceClaim, interner: &mut Interner| match (&claim.resource_claim_name, &claim.resource_claim_template_name)
+    {
+        (Some(name), _) => PodClaimSource::Named(interner.str(name)),
+        (None, Some(template)) => PodClaimSource::Template(interner.str(template)),
+        (None, None) => PodClaimSource::Unknown,
+    };
+    object.spec.resource_claims.iter().map(|c| PodClaim { name: interner.str(&c.name), source: source(c, interner) }).collect()
+}
+
+/// Extended resources container by container: of those that a class of devices stands for, each container gets its own.
+fn attach(object: &PodObject, interner: &mut Interner) -> Vec<Attach> {
+    let spec = &object.spec;
+    let init = spec.init_containers.iter().map(|c| (c, c.restart_policy.as_deref() != Some("Always")));
+    let all = init.chain(spec.containers.iter().map(|c| (c, false))).enumerate();
+    all.filter_map(|(index, (container, short_lived))| {
+        let requests = container.resources.requests.as_ref()?;
+        let asks = requests.iter().enumerate().filter(|(_, (name, _))| name.contains('/') && !name.starts_with("requests."));
+        let asks: Vec<_> =
+            asks.filter_map(|(place, (name, q))| Some((interner.str(name), Quantity::parse(&q.0).ok()?.value(), place))).collect();
+        (!asks.is_empty()).then(|| Attach { index, container: interner.str(&container.name), short_lived, asks })
+    })
+    .collect()
 }
 
 fn volume(v: &VolumeObject, interner: &mut Interner) -> Option<PodVolume> {

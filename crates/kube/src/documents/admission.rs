@@ -6,7 +6,9 @@ use super::{Object, ParseFault};
 use crate::convert;
 use crate::intern::Interner;
 use crate::objects::{ClaimObject, PodObject};
+use aisched_core::event::DeviceNews;
 use aisched_model::Str;
+use aisched_model::devices::{DeviceClaim, PodClaimSource};
 use aisched_model::pod::{Pod, PreemptionPolicy};
 use aisched_model::storage_facts::Fault;
 use aisched_model::volume::Claim;
@@ -116,13 +118,19 @@ pub fn settle(objects: Vec<Object>) -> Result<Vec<Object>, Vec<ParseFault>> {
         objects.iter().filter_map(|o| if let Object::Class(c) = o { c.is_default.then_some(&c.name) } else { None }).min().cloned();
     let there: BTreeSet<(Str, Str)> =
         objects.iter().filter_map(|o| if let Object::Claim(c) = o { Some((c.namespace.clone(), c.name.clone())) } else { None }).collect();
+    let templates: BTreeMap<(Str, Str), Arc<DeviceClaim>> = objects
+        .iter()
+        .filter_map(|o| if let Object::ClaimTemplate(t) = o { Some(((t.namespace.clone(), t.name.clone()), t.clone())) } else { None })
+        .collect();
     let (mut settled, mut faults) = (Vec::with_capacity(objects.len()), Vec::new());
     for object in objects {
         match object {
-            Object::PriorityClass(_) => {}
+            Object::PriorityClass(_) | Object::ClaimTemplate(_) => {}
             Object::Pod(pod, unsettled) => {
                 let made = unsettled.claims.into_iter().filter(|c| !there.contains(&(c.namespace.clone(), c.name.clone())));
                 settled.extend(made.map(|claim| Object::Claim(of_default_class(claim, storage_class.as_ref()))));
+                let (pod, made) = device_claims(pod, &templates);
+                settled.extend(made.into_iter().map(|claim| Object::Devices(DeviceNews::Claim(claim))));
                 match prioritized(pod, unsettled.priority, &classes) {
                     Ok(pod) => settled.push(Object::Pod(pod, Unsettled::default())),
                     Err(fault) => faults.push(*fault),
@@ -133,6 +141,24 @@ pub fn settle(objects: Vec<Object>) -> Result<Vec<Object>, Vec<ParseFault>> {
         }
     }
     if faults.is_empty() { Ok(settled) } else { Err(faults) }
+}
+
+/// Makes the claims to devices that a pod has from templates, as their controller would.
+fn device_claims(pod: Arc<Pod>, templates: &BTreeMap<(Str, Str), Arc<DeviceClaim>>) -> (Arc<Pod>, Vec<Arc<DeviceClaim>>) {
+    let (mut pod, mut made) = (pod, Vec::new());
+    let wanted = pod.spec.clone();
+    for own in &wanted.device_claims {
+        let PodClaimSource::Template(template) = &own.source else { continue };
+        let Some(template) = templates.get(&(pod.namespace.clone(), template.clone())) else { continue };
+        if pod.claims_made.iter().any(|(name, _)| *name == own.name) {
+            continue;
+        }
+        let name: Str = format!("{}-{}", pod.name, own.name).into();
+        let (uid, owner_uid) = (format!("{}/{name}", pod.namespace).into(), Some(pod.uid.clone()));
+        made.push(Arc::new(DeviceClaim { name: name.clone(), uid, owner_uid, ..DeviceClaim::clone(template) }));
+        Arc::make_mut(&mut pod).claims_made.push((own.name.clone(), Some(name)));
+    }
+    (pod, made)
 }
 
 fn built_in(name: &str, value: i32) -> PriorityClass {

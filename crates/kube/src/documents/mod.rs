@@ -12,12 +12,14 @@ use crate::crd::AIStorageConfig;
 use crate::foreign::ForeignKind;
 use crate::intern::Interner;
 use crate::objects::{
-    AttachmentObject, BudgetObject, ClaimObject, CsiDriverObject, CsiNodeObject, NamespaceObject, NodeObject, PersistentVolumeObject,
-    PodObject, ReplicaSetObject, ReplicationControllerObject, ServiceObject, StatefulSetObject, StorageCapacityObject, StorageClassObject,
+    AttachmentObject, BudgetObject, ClaimObject, ClaimTemplateObject, CsiDriverObject, CsiNodeObject, DeviceClaimObject, DeviceClassObject,
+    NamespaceObject, NodeObject, PersistentVolumeObject, PodObject, ReplicaSetObject, ReplicationControllerObject, ServiceObject,
+    SliceObject, StatefulSetObject, StorageCapacityObject, StorageClassObject, TaintRuleObject,
 };
 use crate::scheduler_config;
-use aisched_core::event::Event;
+use aisched_core::event::{DeviceNews, Event};
 use aisched_model::Str;
+use aisched_model::devices::DeviceClaim;
 use aisched_model::disruption::DisruptionBudget;
 use aisched_model::foreign::Foreign;
 use aisched_model::labels::Labels;
@@ -53,6 +55,10 @@ pub enum Object {
     Capacity(Arc<StorageCapacity>),
     /// A volume attached to a node.
     Attachment(Arc<Attachment>),
+    /// Devices, a class of devices, or a claim to them.
+    Devices(DeviceNews),
+    /// What claims to devices are made from for pods that name it; [`settle`] makes them.
+    ClaimTemplate(Arc<DeviceClaim>),
     /// A disruption budget.
     Budget(Arc<DisruptionBudget>),
     /// A namespace: name, labels.
@@ -83,11 +89,12 @@ impl Object {
             Self::CsiDriver(driver) => Event::CsiDriverSet(driver),
             Self::Capacity(capacity) => Event::CapacitySet(capacity),
             Self::Attachment(attachment) => Event::AttachmentSet(attachment),
+            Self::Devices(news) => Event::Devices(news),
             Self::Budget(budget) => Event::BudgetSet(budget),
             Self::Namespace(name, labels) => Event::NamespaceSet(name, labels),
             Self::Owner((id, selector)) => Event::OwnerSet(id, selector),
             Self::Foreign(object) => Event::ForeignSet(object),
-            Self::PriorityClass(_) | Self::Config(_) | Self::Ignored(..) => return None,
+            Self::PriorityClass(_) | Self::ClaimTemplate(_) | Self::Config(_) | Self::Ignored(..) => return None,
         })
     }
 }
@@ -211,6 +218,26 @@ impl Reader<'_> {
             }
             ("VolumeAttachment", "storage.k8s.io") => {
                 self.read::<AttachmentObject, _>(tree, kind, name, |_| (), convert::attachment, |c| Object::Attachment(Arc::new(c.value)));
+            }
+            ("ResourceClaim", "resource.k8s.io") => {
+                let namespaced = |o: &mut DeviceClaimObject| defaults::namespaced(&mut o.metadata);
+                self.read(tree, kind, name, namespaced, convert::device_claim, |c| Object::Devices(DeviceNews::Claim(Arc::new(c.value))));
+            }
+            ("ResourceClaimTemplate", "resource.k8s.io") => {
+                let namespaced = |o: &mut ClaimTemplateObject| defaults::namespaced(&mut o.metadata);
+                self.read(tree, kind, name, namespaced, convert::claim_template, |c| Object::ClaimTemplate(Arc::new(c.value)));
+            }
+            ("ResourceSlice", "resource.k8s.io") => {
+                let slice = |c: Converted<_>| Object::Devices(DeviceNews::Slice(Arc::new(c.value)));
+                self.read::<SliceObject, _>(tree, kind, name, |_| (), convert::slice, slice);
+            }
+            ("DeviceClass", "resource.k8s.io") => {
+                let class = |c: Converted<_>| Object::Devices(DeviceNews::Class(Arc::new(c.value)));
+                self.read::<DeviceClassObject, _>(tree, kind, name, |_| (), convert::device_class, class);
+            }
+            ("DeviceTaintRule", "resource.k8s.io") => {
+                let rule = |c: Converted<_>| Object::Devices(DeviceNews::Rule(Arc::new(c.value)));
+                self.read::<TaintRuleObject, _>(tree, kind, name, |_| (), convert::taint_rule, rule);
             }
             ("PodDisruptionBudget", "policy") => {
                 let namespaced = |o: &mut BudgetObject| defaults::namespaced(&mut o.metadata);
@@ -375,6 +402,7 @@ fn group<'a>(tree: &'a Tree, kind: &str) -> &'a str {
         (Some(Some((group, _))), _) => group,
         (Some(None), _) => "",
         (None, "StorageClass" | "CSINode" | "CSIDriver" | "CSIStorageCapacity" | "VolumeAttachment") => "storage.k8s.io",
+        (None, "ResourceClaim" | "ResourceClaimTemplate" | "ResourceSlice" | "DeviceClass" | "DeviceTaintRule") => "resource.k8s.io",
         (None, "ReplicaSet" | "StatefulSet") => "apps",
         (None, "PodDisruptionBudget") => "policy",
         (None, "PriorityClass") => "scheduling.k8s.io",

@@ -74,6 +74,8 @@ fn every_kind_is_read_and_others_are_ignored() {
             Object::Owner(((_, namespace, _), selector)) if &**namespace == "default" && selector.is_some() => "owner",
             Object::Owner(_) => "owner of none",
             Object::Foreign(_) => "foreign",
+            Object::Devices(_) => "devices",
+            Object::ClaimTemplate(_) => "claim template",
             Object::Budget(_) => "budget",
             Object::PriorityClass(_) => "priority",
             Object::Config(_) => "config",

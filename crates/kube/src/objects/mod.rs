@@ -12,12 +12,17 @@ macro_rules! parts {
     )*};
 }
 
+mod devices;
 mod disruption;
 mod node;
 mod owners;
 mod pod;
 mod storage;
 
+pub use devices::{
+    ClaimTemplateObject, ClaimTemplateSpecObject, DeviceClaimObject, DeviceClassObject, SliceObject, TaintRuleObject, TaintRuleSpec,
+    TaintSelector,
+};
 pub use disruption::{BudgetObject, BudgetSpec, BudgetStatus};
 pub use node::{NodeImage, NodeObject, NodeSpecObject, NodeStatusObject};
 pub use owners::{ReplicaSetObject, ReplicationControllerObject, SelectingSpec, ServiceObject, StatefulSetObject};

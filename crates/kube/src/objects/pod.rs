@@ -3,7 +3,7 @@
 
 use super::storage::InTreeVolume;
 use super::{Quantities, nullable, slim_meta};
-use k8s_openapi::api::core::v1::{Affinity, Pod, Toleration, TopologySpreadConstraint};
+use k8s_openapi::api::core::v1::{Affinity, Pod, PodResourceClaim, PodResourceClaimStatus, Toleration, TopologySpreadConstraint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
@@ -53,6 +53,8 @@ pub struct PodSpecObject {
     pub resources: Option<ResourcesObject>,
     #[serde(deserialize_with = "nullable")]
     pub volumes: Vec<VolumeObject>,
+    #[serde(deserialize_with = "nullable")]
+    pub resource_claims: Vec<PodResourceClaim>,
     #[serde(deserialize_with = "nullable")]
     pub host_network: bool,
     pub host_users: Option<bool>,
@@ -180,6 +182,8 @@ pub struct PodStatusObject {
     pub init_container_statuses: Vec<ContainerStatusObject>,
     pub resources: Option<ResourcesObject>,
     pub allocated_resources: Option<Quantities>,
+    #[serde(deserialize_with = "nullable")]
+    pub resource_claim_statuses: Vec<PodResourceClaimStatus>,
 }
 
 /// A condition.

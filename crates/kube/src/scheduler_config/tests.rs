@@ -13,6 +13,7 @@ use aisched_core::profile::{DEFAULT_PLUGINS, Points};
 use aisched_model::config::Config;
 use aisched_model::pod::{NodeAffinity, SpreadConstraint};
 use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement};
+use aisched_model::snapshot::Snapshot;
 use std::fmt::Write;
 
 const HEAD: &str = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n";
@@ -254,7 +255,7 @@ fn plugin_takes_part_at_the_points_that_enable_it_alone() {
 fn holds_back(profile: &ProfileConfig) -> bool {
     let text = "{kind: Pod, apiVersion: v1, metadata: {name: p}, spec: {schedulingGates: [{name: g}]}}";
     match &parse_documents(text, "f").unwrap()[..] {
-        [Object::Pod(pod, _)] => profile.to_profile().gate(pod).is_some(),
+        [Object::Pod(pod, _)] => profile.to_profile().gate(pod, &Snapshot::default()).is_some(),
         other => panic!("{other:?}"),
     }
 }

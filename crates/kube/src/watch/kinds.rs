@@ -5,12 +5,14 @@ use super::health::ResourceName;
 use crate::convert::{self, Converted};
 use crate::intern::Interner;
 use crate::objects::{
-    AttachmentObject, BudgetObject, ClaimObject, CsiDriverObject, CsiNodeObject, NamespaceObject, NodeObject, PersistentVolumeObject,
-    PodObject, ReplicaSetObject, ReplicationControllerObject, ServiceObject, StatefulSetObject, StorageCapacityObject, StorageClassObject,
+    AttachmentObject, BudgetObject, ClaimObject, CsiDriverObject, CsiNodeObject, DeviceClaimObject, DeviceClassObject, NamespaceObject,
+    NodeObject, PersistentVolumeObject, PodObject, ReplicaSetObject, ReplicationControllerObject, ServiceObject, SliceObject,
+    StatefulSetObject, StorageCapacityObject, StorageClassObject, TaintRuleObject,
 };
-use aisched_core::event::{Event, PodRef};
+use aisched_core::event::{DeviceNews, Event, PodRef};
 use aisched_core::features::Features;
 use aisched_model::Str;
+use aisched_model::devices::{DeviceClaim, DeviceClass, Slice, TaintRule};
 use aisched_model::disruption::DisruptionBudget;
 use aisched_model::labels::Labels;
 use aisched_model::node::Node;
@@ -108,6 +110,18 @@ kinds! {
         read: convert::attachment => shared, set: Event::AttachmentSet, gone: |id: Id| Event::AttachmentGone(id.name);
     Budgets: BudgetObject => Arc<DisruptionBudget>, "poddisruptionbudgets" in "policy",
         read: convert::budget => shared, set: Event::BudgetSet, gone: |id: Id| Event::BudgetGone(id.namespace, id.name);
+    DeviceClaims: DeviceClaimObject => Arc<DeviceClaim>, "resourceclaims" in "resource.k8s.io",
+        read: convert::device_claim => shared, set: |claim| Event::Devices(DeviceNews::Claim(claim)),
+        gone: |id: Id| Event::Devices(DeviceNews::ClaimGone(id.namespace, id.name));
+    Slices: SliceObject => Arc<Slice>, "resourceslices" in "resource.k8s.io",
+        read: convert::slice => shared, set: |slice| Event::Devices(DeviceNews::Slice(slice)),
+        gone: |id: Id| Event::Devices(DeviceNews::SliceGone(id.name));
+    DeviceClasses: DeviceClassObject => Arc<DeviceClass>, "deviceclasses" in "resource.k8s.io",
+        read: convert::device_class => shared, set: |class| Event::Devices(DeviceNews::Class(class)),
+        gone: |id: Id| Event::Devices(DeviceNews::ClassGone(id.name));
+    TaintRules: TaintRuleObject => Arc<TaintRule>, "devicetaintrules" in "resource.k8s.io",
+        read: convert::taint_rule => shared, set: |rule| Event::Devices(DeviceNews::Rule(rule)),
+        gone: |id: Id| Event::Devices(DeviceNews::RuleGone(id.name));
     Namespaces: NamespaceObject => (Str, Labels), "namespaces" in "",
         read: convert::namespace => plain, set: |(name, labels)| Event::NamespaceSet(name, labels), gone: |id: Id| Event::NamespaceGone(id.name);
     Services: ServiceObject => convert::Owner, "services" in "",
@@ -139,7 +153,7 @@ fn owner_gone(kind: OwnerKind, id: Id) -> Event {
 }
 
 /// The plurals of all kinds, for the gate.
-pub(super) const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 19] = [
     Nodes::NAME.plural,
     Pods::NAME.plural,
     Claims::NAME.plural,
@@ -155,4 +169,8 @@ pub(super) const NAMES: [&str; 15] = [
     ReplicationControllers::NAME.plural,
     ReplicaSets::NAME.plural,
     StatefulSets::NAME.plural,
+    DeviceClaims::NAME.plural,
+    Slices::NAME.plural,
+    DeviceClasses::NAME.plural,
+    TaintRules::NAME.plural,
 ];

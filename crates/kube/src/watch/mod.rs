@@ -36,7 +36,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// What [`Gate::new`] has to await for [`watch`].
-pub const AWAITED: [&str; 15] = kinds::NAMES;
+pub const AWAITED: [&str; 19] = kinds::NAMES;
 
 /// How to watch.
 #[derive(Clone, Debug)]
@@ -86,6 +86,10 @@ pub fn watch(client: Client, events: UnboundedSender<Event>, health: Health, gat
     tasks.spawn(watch_kind::<kinds::Services>(context.clone()));
     tasks.spawn(watch_kind::<kinds::ReplicationControllers>(context.clone()));
     tasks.spawn(watch_kind::<kinds::ReplicaSets>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::DeviceClaims>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::Slices>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::DeviceClasses>(context.clone()));
+    tasks.spawn(watch_kind::<kinds::TaintRules>(context.clone()));
     tasks.spawn(watch_kind::<kinds::StatefulSets>(context));
     tasks
 }
@@ -204,6 +208,8 @@ fn report<K: Kind>(context: &Context, error: &watcher::Error, told: &mut String)
         Problem::Unreachable(cause) => context.health.unreachable(cause),
         Problem::Unauthorized(answer) => context.health.unauthorized(answer),
         Problem::Forbidden(answer) => context.health.forbidden(verb, K::NAME, answer, consequence),
+        // An optional kind that this server does not have.
+        Problem::NotFound(answer) if !K::REQUIRED => debug!(kind = K::NAME.plural, answer, "not served"),
         Problem::Refused(410, _) => debug!(kind = K::NAME.plural, "too far behind; listing again"),
         Problem::NotFound(answer)
         | Problem::Conflict(answer)

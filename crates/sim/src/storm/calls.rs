@@ -47,6 +47,7 @@ impl World<'_> {
             }
             Action::Nominate { pod, node } => self.status_of(&pod).nominated = Some(node),
             Action::RecordEvent(_)
+            | Action::Remedy(_) // no pod has claims to devices
             | Action::Consult(_) // no extender is configured
             | Action::Decided(_)
             | Action::ForgetPolicy(_)

@@ -121,7 +121,9 @@ impl Notebook {
                 self.victims.remove(uid);
                 return drop(self.promised.remove(uid));
             }
-            BindOutcome::Failed(_) | BindOutcome::NoVolumes(_) | BindOutcome::NotProvisioned(..) => return drop(self.promised.remove(uid)),
+            BindOutcome::Failed(_) | BindOutcome::NoVolumes(_) | BindOutcome::NotProvisioned(..) | BindOutcome::NoDevices(_) => {
+                return drop(self.promised.remove(uid));
+            }
         };
         let seen = self.pods.get(uid).is_none_or(|pod| pod.node.is_some());
         match self.promised.get_mut(uid) {
