@@ -18,6 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("ai-storage-scheduler", &["aisched-model", "aisched-core", "aisched-sim", "aisched-kube", "aisched-apollo", "aisched-http"]),
     ("aisched-e2e", &[]),
     ("aisched-bench", &["aisched-model", "aisched-core"]),
+    ("aisched-placement", &["aisched-model", "aisched-core", "aisched-sim"]),
     ("aisched-conformance", &["aisched-model", "aisched-core", "aisched-kube", "aisched-e2e"]),
     ("xtask", &["aisched-kube"]),
 ];

@@ -68,6 +68,8 @@ pub struct PolicyRequest {
     pub labels: Vec<(Str, Str)>,
     /// The pod's annotations.
     pub annotations: Vec<(Str, Str)>,
+    /// The images of its containers.
+    pub images: Vec<Str>,
 }
 
 /// One resolution of a pod's policy.
@@ -531,5 +533,6 @@ fn message(request: &PolicyRequest) -> SchedulingPolicyRequest {
         pod_uid: request.uid.to_string(),
         pod_labels: map(&request.labels),
         pod_annotations: map(&request.annotations),
+        pod_images: request.images.iter().map(ToString::to_string).collect(),
     }
 }

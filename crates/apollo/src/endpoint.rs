@@ -1,6 +1,7 @@
 //! Where APOLLO is and how to reach it: reads endpoints, loads TLS files, opens channels.
 //! Leaves out calls, deadlines and what to do when a connection fails.
 
+use aisched_model::endpoint::{self, Endpoint};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tonic::codegen::BoxFuture;
 use tonic::codegen::http::Uri;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{self, Certificate, Channel, ClientTlsConfig, Identity};
 
 /// How often a quiet connection is asked for a sign of life, so that a vanished server is noticed between bursts of pods.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -49,9 +50,7 @@ impl TlsFiles {
 #[derive(Debug, Error)]
 pub enum EndpointError {
     /// The endpoint cannot be read.
-    #[error(
-        "APOLLO endpoint {value:?} {problem}; write host:port for plaintext, https://host:port for TLS, or nothing to switch APOLLO off"
-    )]
+    #[error("APOLLO endpoint {value:?} {problem}; write {}", endpoint::EXPECTED)]
     Invalid {
         /// The endpoint as written.
         value: String,
@@ -105,28 +104,9 @@ impl Target {
     /// [`EndpointError::Invalid`] names the value, what is wrong, and what would be right.
     pub fn parse(value: &str) -> Result<Self, EndpointError> {
         let invalid = |problem| EndpointError::Invalid { value: value.to_owned(), problem };
-        let trimmed = value.trim();
-        if trimmed.is_empty() {
-            return Ok(Self::Off);
-        }
-        let (is_tls, authority) = match trimmed.split_once("://") {
-            None => (false, trimmed),
-            Some(("http", rest)) => (false, rest),
-            Some(("https", rest)) => (true, rest),
-            Some(_) => return Err(invalid("has an unknown scheme")),
-        };
-        let authority = authority.trim_end_matches('/');
-        if authority.contains(['/', '?', '#', '@']) {
-            return Err(invalid("has more than a host and a port"));
-        }
+        let Some(Endpoint { is_tls, authority }) = endpoint::read(value).map_err(invalid)? else { return Ok(Self::Off) };
         let scheme = if is_tls { "https" } else { "http" };
         let uri: Uri = format!("{scheme}://{authority}").parse().map_err(|_| invalid("is not a host and a port"))?;
-        if uri.host().is_none_or(str::is_empty) {
-            return Err(invalid("names no host"));
-        }
-        if uri.port_u16().is_none_or(|port| port == 0) {
-            return Err(invalid("has no port from 1 to 65535"));
-        }
         Ok(if is_tls { Self::Tls(uri) } else { Self::Plaintext(uri) })
     }
 }
@@ -153,8 +133,11 @@ async fn open(target: Target, files: &TlsFiles, connect_timeout: Duration) -> Re
     }
 }
 
-fn tuned(uri: Uri, connect_timeout: Duration) -> Endpoint {
-    Endpoint::from(uri).connect_timeout(connect_timeout).http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(connect_timeout)
+fn tuned(uri: Uri, connect_timeout: Duration) -> transport::Endpoint {
+    transport::Endpoint::from(uri)
+        .connect_timeout(connect_timeout)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(connect_timeout)
 }
 
 async fn tls(files: &TlsFiles) -> Result<ClientTlsConfig, EndpointError> {

@@ -91,6 +91,8 @@ struct Match {
     namespace: Option<String>,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
+    /// Of any container; `*` at its end stands for anything: `nvcr.io/nvidia/*`.
+    image: Option<String>,
 }
 
 /// The fields of `SchedulingPolicy`. The pod's name and namespace are the asked pod's unless the rule lies about them.
@@ -178,7 +180,9 @@ impl Match {
         let is_namespace = self.namespace.as_ref().is_none_or(|wanted| *wanted == pod.pod_namespace);
         let mut labels = self.labels.iter();
         let mut annotations = self.annotations.iter();
+        let is_image = self.image.as_ref().is_none_or(|wanted| pod.pod_images.iter().any(|image| is_image(image, wanted)));
         is_namespace
+            && is_image
             && labels.all(|(key, wanted)| is_like(pod.pod_labels.get(key), wanted))
             && annotations.all(|(key, wanted)| is_like(pod.pod_annotations.get(key), wanted))
     }
@@ -187,6 +191,10 @@ impl Match {
 /// Whether a value is there and as wanted; `*` wants any.
 fn is_like(value: Option<&String>, wanted: &str) -> bool {
     value.is_some_and(|value| wanted == "*" || value == wanted)
+}
+
+fn is_image(image: &str, wanted: &str) -> bool {
+    wanted.strip_suffix('*').map_or(image == wanted, |beginning| image.starts_with(beginning))
 }
 
 impl Rule {

@@ -21,7 +21,7 @@ fn mistakes_name_the_file_the_rule_the_field_and_what_is_accepted() {
         ("rules: [{answer: {decision: MAYBE}}]", "rules[0].answer.decision", "accepted: allow, prefer, require, delay, reject"),
         ("rules: [{answer: {priority: high}}]", "rules[0].answer.priority", "high"),
         ("rules: [{answer: {priorty: 1}}]", "rules[0].answer.priorty", "priorty"),
-        ("rules: [{match: {image: x}}]", "rules[0].match.image", "image"),
+        ("rules: [{match: {images: x}}]", "rules[0].match.images", "images"),
         ("rules: [{match: {labels: [a]}}]", "rules[0].match.labels", "map"),
         ("rules: [{delay_ms: -1}]", "rules[0].delay_ms", "-1"),
         ("rules: [{error: BROKEN}]", "rules[0].error", "unknown gRPC code \"BROKEN\"; accepted: CANCELLED, UNKNOWN, INVALID_ARGUMENT"),

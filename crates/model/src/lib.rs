@@ -8,6 +8,7 @@ extern crate alloc;
 pub mod config;
 pub mod devices;
 pub mod disruption;
+pub mod endpoint;
 pub mod foreign;
 pub mod labels;
 pub mod node;

@@ -37,6 +37,10 @@ rules:
   silence: true
 - match: {labels: {stage: lie}}
   answer: {pod_name: other, decision: REJECT}
+- match: {image: 'nvcr.io/nvidia/*', labels: {stage: image}}
+  answer: {storage_requirements: {min_iops: 7}}
+- match: {image: trainer:1}
+  answer: {storage_requirements: {min_iops: 8}}
 - match: {labels: {stage: plain}}
   answer: {storage_requirements: {min_iops: 9}}
 ";
@@ -72,6 +76,24 @@ impl Serving {
 /// A pod with the label `stage` and the annotation `hint`.
 fn staged(stage: &str) -> PolicyRequest {
     PolicyRequest { labels: vec![("stage".into(), stage.into())], annotations: vec![("hint".into(), "any".into())], ..pod(stage) }
+}
+
+#[tokio::test]
+async fn image_of_any_container_matches() {
+    let serving = Serving::start(RULES, Dialect::Engine).await;
+    let mut subject = Subject::new(config(serving.address));
+    for (images, iops) in [
+        (&["sidecar", "nvcr.io/nvidia/pytorch:24"][..], Some(7)),
+        (&["nvcr.io/other"], None),
+        (&["trainer:1"], Some(8)),
+        (&["trainer:12"], None),
+        (&[], None),
+    ] {
+        let asked = PolicyRequest { images: images.iter().map(|i| (*i).into()).collect(), ..staged("image") };
+        subject.client.request(PolicyRequest { uid: format!("{images:?}").into(), ..asked });
+        let answer = subject.next().await;
+        assert_eq!(answer.policy.and_then(|policy| policy.findings.required_iops), iops, "{images:?}");
+    }
 }
 
 #[tokio::test]

@@ -65,6 +65,7 @@ fn request(pod: &Pod) -> PolicyRequest {
         name: pod.name.clone(),
         labels: pairs(&pod.spec.labels),
         annotations: pairs(&pod.spec.annotations),
+        images: pod.spec.images.clone(),
     }
 }
 

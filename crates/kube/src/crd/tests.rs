@@ -99,6 +99,23 @@ fn maxima_of_a_plugin_sum_to_at_most_a_hundred() {
 }
 
 #[test]
+fn endpoint_that_nobody_could_dial_is_a_fault() {
+    let spec = |endpoint: &str| json!({"apollo": {"endpoint": endpoint}});
+    for good in ["", "apollo:50051", "https://apollo:443", "http://[::1]:50051/"] {
+        assert_eq!(faults(&spec(good)), Vec::<String>::new(), "{good:?}");
+    }
+    let expected = "expected host:port for plaintext, https://host:port for TLS, or nothing to switch APOLLO off";
+    assert_eq!(faults(&spec("ftp://x")), [format!("spec.apollo.endpoint: \"ftp://x\" has an unknown scheme: {expected}")]);
+    assert_eq!(faults(&spec("apollo")), [format!("spec.apollo.endpoint: \"apollo\" has no port from 1 to 65535: {expected}")]);
+    let shown = check(
+        "apiVersion: ai-storage.keti/v1\nkind: AIStorageConfig\nmetadata: {name: default}\nspec:\n  apollo:\n    endpoint: ftp://x\n",
+        "c.yaml",
+    );
+    assert_eq!(shown.len(), 1);
+    assert!(shown[0].to_string().starts_with("c.yaml:6: AIStorageConfig default: spec.apollo.endpoint: "), "{}", shown[0]);
+}
+
+#[test]
 fn faults_in_a_file_have_lines() {
     let text = "apiVersion: ai-storage.keti/v1\nkind: AIStorageConfig\nmetadata:\n  name: default\n  namespace: keti\nspec:\n  plugins:\n    dataLocalityAware:\n      weight: 11\n    storageTierAware:\n      scoring:\n        ioPatternScoreMax: ninety\n";
     let faults = check(text, "c.yaml");

@@ -2,6 +2,7 @@
 //! Leaves out what only an API server can know. Every fault is found, not only the first.
 
 use super::yaml::spec_schema;
+use aisched_model::endpoint;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::LazyLock;
@@ -36,6 +37,7 @@ pub fn faults_of_spec(spec: &Value, strict: bool) -> Vec<ConfigFault> {
     check(spec, &SCHEMA, "spec", strict, &mut faults);
     if faults.is_empty() {
         sums(spec, &mut faults);
+        endpoint(spec, &mut faults);
     }
     faults
 }
@@ -90,6 +92,15 @@ fn object(fields: &Map<String, Value>, schema: &Value, path: &str, strict: bool,
             }
             (None, None) => {}
         }
+    }
+}
+
+/// The endpoint can be dialled as it is written.
+fn endpoint(spec: &Value, faults: &mut Vec<ConfigFault>) {
+    let value = &spec["apollo"]["endpoint"];
+    if let Some(Err(problem)) = value.as_str().map(endpoint::read) {
+        let (path, value) = ("spec.apollo.endpoint".into(), format!("{value} {problem}"));
+        faults.push(ConfigFault { path, value, expected: endpoint::EXPECTED.into() });
     }
 }
 

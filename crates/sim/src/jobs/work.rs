@@ -48,6 +48,8 @@ struct Running {
     mbps: f64,
     /// MB in a second of work at full speed, of all its pods.
     per_s: Traffic,
+    /// When, in the pass, what was missed goes into the caches next.
+    part_ends_s: f64,
     /// Whether a node could hold more of the data than it does.
     fills: bool,
     accelerators: f64,
@@ -68,13 +70,6 @@ pub(super) struct Reader {
 }
 
 impl Running {
-    /// Where in the pass the part under way ends.
-    fn part_ends_s(&self) -> f64 {
-        let part = self.pass_s / PARTS;
-        let n = (1..=10u8).map(f64::from).find(|n| n * part > self.passed_s + NOTHING);
-        n.unwrap_or(PARTS) * part
-    }
-
     /// Whether it matters when a part of a pass ends: the cache changes, or what is found changes with the next pass.
     fn has_parts(&self) -> bool {
         self.dataset.is_some() && (self.fills || self.readers.iter().any(|reader| reader.put > 0.0))
@@ -101,17 +96,23 @@ impl Running {
 
     /// Time has passed in which so much was done.
     fn read(&mut self, done_s: f64) {
+        let fills = if self.fills { 1.0 } else { 0.0 };
         for reader in &mut self.readers {
             reader.found += done_s * self.mbps * reader.local;
-            reader.missed += done_s * self.mbps * (1.0 - reader.local);
+            reader.missed += done_s * self.mbps * (1.0 - reader.local) * fills;
         }
         self.passed_s += done_s;
     }
 
     /// The next pass begins where this one ends: what was found in it is looked for again.
     fn turn(&mut self) {
+        let part_s = self.pass_s / PARTS;
+        while part_s > NOTHING && self.passed_s >= self.part_ends_s - NOTHING {
+            self.part_ends_s += part_s;
+        }
         while self.passed_s >= self.pass_s - NOTHING && self.pass_s > NOTHING {
             self.passed_s = (self.passed_s - self.pass_s).max(0.0);
+            self.part_ends_s -= self.pass_s;
             for reader in &mut self.readers {
                 (reader.found, reader.put) = (0.0, 0.0);
             }
@@ -140,6 +141,7 @@ impl Work {
             speed: 0.0,
             mbps: job.reads.map_or(0.0, |reads| reads.mbps),
             per_s: Traffic::default(),
+            part_ends_s: pass_s / PARTS,
             fills: false,
             accelerators,
         };
@@ -174,7 +176,7 @@ impl Work {
     /// When the next pass or phase ends, at the speeds of now.
     pub(super) fn next_event(&self) -> Option<Millis> {
         let left = |running: &Running| {
-            let part = if running.has_parts() { running.part_ends_s() - running.passed_s } else { f64::INFINITY };
+            let part = if running.has_parts() { running.part_ends_s - running.passed_s } else { f64::INFINITY };
             running.left_s.min(part).max(0.0) / running.speed
         };
         let soonest = self.running.values().map(left).min_by(f64::total_cmp)?;
@@ -201,8 +203,8 @@ impl Work {
 
     /// Jobs that have something to put into the caches of their nodes.
     pub(super) fn fill(&self) -> Vec<usize> {
-        let has_missed = |r: &Running| r.dataset.is_some() && r.readers.iter().any(|reader| reader.missed > 0.0);
-        self.running.iter().filter(|(_, r)| has_missed(r)).map(|(at, _)| *at).collect()
+        let is_due = |r: &Running| r.has_parts() && (r.passed_s >= r.part_ends_s - NOTHING || r.left_s <= NOTHING);
+        self.running.iter().filter(|(_, r)| is_due(r)).map(|(at, _)| *at).collect()
     }
 
     /// Passes that have ended begin anew.
@@ -222,7 +224,7 @@ impl Work {
     /// Shares the bandwidths out anew.
     pub(super) fn balance(&mut self, plan: &Plan, caches: &[Cache], local_mbps: &[f64]) {
         let storage = &plan.storage;
-        let all = everywhere(caches, plan.datasets.len());
+        let all = if storage.peers { everywhere(caches, plan.datasets.len()) } else { alloc::vec![0.0; plan.datasets.len()] };
         let mut needs: Vec<(usize, usize, Need)> = Vec::new();
         for (at, running) in &mut self.running {
             for i in 0..running.readers.len() {
@@ -232,18 +234,18 @@ impl Work {
             }
         }
 
-        let mut of_node: BTreeMap<usize, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+        let mut of_node = alloc::vec![(Vec::new(), Vec::new()); caches.len()];
         for (_, node, need) in &needs {
-            let (local, network) = of_node.entry(*node).or_default();
-            local.push(need.local());
-            network.push(need.network());
+            of_node[*node].0.push(need.local());
+            of_node[*node].1.push(need.network());
         }
-        let limits = |(node, (local, network)): (usize, (Vec<f64>, Vec<f64>))| {
-            let (local, network) = (fair_share(local_mbps[node], local), fair_share(storage.network_mbps, network));
-            (node, Limits { local, network, remote: f64::INFINITY })
+        let limits = |((local, network), mbps): ((Vec<f64>, Vec<f64>), &f64)| Limits {
+            local: fair_share(*mbps, local),
+            network: fair_share(storage.network_mbps, network),
+            remote: f64::INFINITY,
         };
-        let of_node: BTreeMap<usize, Limits> = of_node.into_iter().map(limits).collect();
-        let remote = fair_share(storage.remote_mbps, needs.iter().map(|(_, node, need)| need.remote(of_node[node])).collect());
+        let of_node: Vec<Limits> = of_node.into_iter().zip(local_mbps).map(limits).collect();
+        let remote = fair_share(storage.remote_mbps, needs.iter().map(|(_, node, need)| need.remote(of_node[*node])).collect());
 
         for running in self.running.values_mut() {
             (running.speed, running.per_s) = (1.0, Traffic::default());
@@ -256,7 +258,7 @@ impl Work {
         }
         for (at, node, need) in needs {
             let Some(running) = self.running.get_mut(&at) else { continue };
-            running.speed = running.speed.min(need.speed(Limits { remote, ..of_node[&node] }));
+            running.speed = running.speed.min(need.speed(Limits { remote, ..of_node[node] }));
             running.per_s.local += need.local();
             running.per_s.peer += need.read * need.hits.peer;
             running.per_s.remote += need.read * need.hits.remote + need.write;
