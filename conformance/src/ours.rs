@@ -31,13 +31,14 @@ pub(crate) fn ask(scenario: &Scenario) -> Answer {
 fn fill(answer: &mut Answer, scenario: &Scenario) -> Result<()> {
     let mut engine = engine(scenario)?;
     let mut nominated = Vec::new();
-    let mut victims = Vec::new();
+    let (mut victims, mut errors) = (Vec::new(), Vec::new());
     let mut decisions: Vec<Arc<Decision>> = Vec::new();
     while engine.next_poll(0).is_some_and(|at| at == 0) {
         for action in engine.poll(0) {
             match action {
                 Action::Decided(decision) => decisions.push(decision),
                 Action::Nominate { pod, node } => nominated.push((pod.uid, node)),
+                Action::SetCondition { pod, reason: "SchedulerError", message, .. } => errors.push((pod.uid, message)),
                 Action::Preempt { pod, victims: all, .. } => victims.push((pod.uid, all)),
                 Action::FetchPolicy(pod) => {
                     let fallback = PolicyAnswer { uid: pod.uid.clone(), source: PolicySource::Fallback, policy: None };
@@ -59,6 +60,10 @@ fn fill(answer: &mut Answer, scenario: &Scenario) -> Result<()> {
         let gone = victims.iter().filter(|(uid, _)| *uid == decision.uid).flat_map(|(_, all)| all);
         verdict.victims = gone.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect();
         verdict.victims.sort_unstable();
+        // An error ends the cycle: of the nodes nothing is said.
+        if let Some((_, error)) = errors.iter().find(|(uid, _)| *uid == decision.uid) {
+            verdict = Verdict { pod: verdict.pod, error: error.to_string(), ..Verdict::default() };
+        }
         answer.pods.push(verdict);
     }
     Ok(())

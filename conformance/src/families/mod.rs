@@ -2,6 +2,7 @@
 //! Leaves out who is asked and how answers are compared.
 
 mod affinity;
+mod devices;
 mod nodes;
 mod preemption;
 mod resources;
@@ -34,6 +35,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family { name: "pod-affinity", about: "InterPodAffinity", make: affinity::make },
     Family { name: "volume-binding", about: "VolumeBinding", make: volumes::binding },
     Family { name: "volumes", about: "VolumeZone, VolumeRestrictions, NodeVolumeLimits", make: volumes::others },
+    Family { name: "devices", about: "DynamicResources", make: devices::make },
     Family { name: "preemption", about: "DefaultPreemption", make: preemption::make },
     Family { name: "queue", about: "PrioritySort, SchedulingGates", make: preemption::queue },
     Family { name: "mixed", about: "all at once", make: mixed },

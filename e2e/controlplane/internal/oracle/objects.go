@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	v1 "k8s.io/api/core/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -67,7 +68,7 @@ func read(line []byte) (scenario, error) {
 			if object.Status.Phase == v1.PodSucceeded || object.Status.Phase == v1.PodFailed {
 				continue
 			}
-		case *v1.PersistentVolume, *v1.PersistentVolumeClaim:
+		case *v1.PersistentVolume, *v1.PersistentVolumeClaim, *resourcev1.ResourceClaim:
 			s.hasVolumes = true
 		}
 		s.objects = append(s.objects, object)
