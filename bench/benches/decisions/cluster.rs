@@ -8,7 +8,7 @@ use aisched_model::pod::{Pod, PodAffinity, PodAffinityTerm, PodSpec, PodVolume, 
 use aisched_model::resources::{Bytes, MilliCpu};
 use aisched_model::selector::{LabelSelector, NodeSelectorTerm, Operator, Requirement};
 use aisched_model::storage_facts::{self, NodeSize};
-use aisched_model::volume::{AccessModes, Claim, Volume};
+use aisched_model::volume::{AccessModes, Claim, CsiDriverOnNode, CsiNode, Volume};
 use std::sync::{Arc, LazyLock};
 
 /// Name that the pods ask for.
@@ -69,6 +69,14 @@ pub(crate) fn room(pods: Pods, n_nodes: usize, bound: usize) -> usize {
     }
 }
 
+const DRIVER: &str = "csi.example.org";
+
+/// The driver of node `i`: it takes as many volumes as an EC2 instance.
+pub(crate) fn csi_node(i: usize) -> CsiNode {
+    let driver = CsiDriverOnNode { name: DRIVER.into(), topology_keys: vec![ZONE.into()], allocatable: Some(39) };
+    CsiNode { name: format!("node-{i:05}").into(), drivers: vec![driver], ..CsiNode::default() }
+}
+
 /// A claim with its volume, which lies in one of the ten zones.
 pub(crate) fn claim(of: &str, i: usize) -> (Claim, Volume) {
     let name = claim_name(of, i);
@@ -88,7 +96,7 @@ pub(crate) fn claim(of: &str, i: usize) -> (Claim, Volume) {
     };
     let volume = Volume {
         name: volume_name,
-        driver: Some("csi.example.org".into()),
+        driver: Some(DRIVER.into()),
         handle: Some(name.clone()),
         node_affinity: Some(vec![NodeSelectorTerm { labels: vec![zone], ..NodeSelectorTerm::default() }]),
         storage_class: "fast".into(),

@@ -150,6 +150,7 @@ fn engine(plugins: Plugins, args: &Args) -> Engine {
     }
     for i in 0..args.nodes {
         engine.handle(0, Event::NodeSet(Arc::new(cluster::node(i)), Vec::new()));
+        engine.handle(0, Event::CsiNodeSet(Arc::new(cluster::csi_node(i))));
         for j in 0..args.bound {
             engine.handle(0, Event::PodSet(Arc::new(cluster::bound_pod(i, j))));
         }

@@ -1,6 +1,9 @@
 //! Keeps the snapshot up to date: nodes, the pods on them (assumed ones included), claims, volumes, classes.
 //! Knows neither queue nor time; whatever changed is returned as values, so that the engine can wake pods.
 
+mod volumes;
+
+use crate::attached::volumes_of;
 use crate::devices::Given;
 use crate::journal::{Journal, What};
 use crate::promises::Promises;
@@ -99,6 +102,8 @@ impl Cache {
                 info.node = node;
                 nodes.insert(i, Arc::new(info));
                 self.journal.moved();
+                self.settle_node(i);
+                self.settle_pods(i, |_| true);
                 NodeChange::Added
             }
         }
@@ -110,8 +115,11 @@ impl Cache {
         let info = self.snapshot.nodes.remove(i);
         self.journal.moved();
         self.count_images(&info.node, false);
+        self.snapshot.count_handles(info.attached(), false);
         if !info.pods.is_empty() {
-            self.homeless.insert(info.node.name.clone(), NodeInfo::clone(&info));
+            let mut homeless = NodeInfo::clone(&info);
+            homeless.set_attached(Vec::new());
+            self.homeless.insert(info.node.name.clone(), homeless);
         }
         Some(info)
     }
@@ -158,34 +166,9 @@ impl Cache {
         self.promises.take_back(&mut self.snapshot, pod)
     }
 
-    /// Adds or replaces a volume; returns what was there.
-    pub(crate) fn set_volume(&mut self, volume: Arc<Volume>) -> Option<Arc<Volume>> {
-        let volume = self.promises.volume(volume);
-        self.snapshot.set_volume(volume)
-    }
-
-    /// Takes a volume away.
-    pub(crate) fn remove_volume(&mut self, name: &str) {
-        self.promises.volume_gone(name);
-        self.snapshot.remove_volume(name);
-    }
-
-    /// Adds or replaces a claim; returns what was there.
-    pub(crate) fn set_claim(&mut self, claim: Arc<Claim>) -> Option<Arc<Claim>> {
-        let claim = self.promises.claim(claim);
-        self.snapshot.set_claim(claim)
-    }
-
     /// Takes back what was promised to claims of this name other than the one with this UID; returns the volumes that are free again.
     pub(crate) fn forsake(&mut self, name: (&Str, &Str), uid: Option<&Str>) -> Vec<Arc<Volume>> {
         self.promises.forsake(&mut self.snapshot, name, uid)
-    }
-
-    /// Takes a claim away.
-    pub(crate) fn remove_claim(&mut self, namespace: Str, name: Str) -> Option<Arc<Claim>> {
-        let key = (namespace, name);
-        self.promises.claim_gone(&key);
-        self.snapshot.remove_claim(&key)
     }
 
     /// Takes an assumption back; a confirmed pod stays.
@@ -257,7 +240,8 @@ impl Cache {
             self.backends.insert(pod.uid.clone(), backends);
         }
         self.homes.insert(pod.uid.clone(), Home { node: node.clone(), assumed });
-        let placed = PlacedPod { pod, io };
+        let placed = PlacedPod { volumes: volumes_of(&pod, &self.snapshot), pod, io };
+        self.snapshot.count_handles(&placed.volumes, true);
         match self.snapshot.node_idx(&node) {
             Some(i) => {
                 self.journal.note(i, What::Came(placed.pod.clone()));
@@ -279,6 +263,7 @@ impl Cache {
             }
             None => self.remove_homeless(&home.node, uid),
         }?;
+        self.snapshot.count_handles(&placed.volumes, false);
         self.snapshot.count_priority(placed.pod.spec.priority, false);
         self.snapshot.count_member(&placed.pod, &home.node, false);
         self.snapshot.count_terms(&placed.pod, &home.node, false);

@@ -1,6 +1,7 @@
 //! The one door for tests of decisions: small clusters from a few words, decided by named plugins.
 //! Test code only; whatever a test does not mention has a default that no plugin minds.
 
+use crate::attached::{attached_to, volumes_of};
 use crate::consult::Heard;
 use crate::decide::{Choice, Outcome, decide};
 use crate::decision::{Decision, NodeReport};
@@ -139,13 +140,13 @@ impl Cluster {
         self.snapshot.count_member(&pod, &on.into(), true);
         self.snapshot.count_terms(&pod, &on.into(), true);
         let i = self.snapshot.node_idx(on).unwrap();
-        Arc::make_mut(&mut self.snapshot.nodes[i]).add(PlacedPod { pod: Arc::new(pod), io });
+        Arc::make_mut(&mut self.snapshot.nodes[i]).add(PlacedPod::new(Arc::new(pod), io));
         self
     }
 
     /// Nominates a waiting pod to a node.
     pub(crate) fn nominated(mut self, to: &str, pod: Pod) -> Self {
-        self.snapshot.nominated.set(PlacedPod { pod: Arc::new(pod), io: IoDemand::default() }, to.into());
+        self.snapshot.nominated.set(PlacedPod::new(Arc::new(pod), IoDemand::default()), to.into());
         self
     }
 
@@ -229,9 +230,9 @@ impl Cluster {
     }
 
     pub(crate) fn outcome(&self, profile: &Profile, pod: &Pod) -> Outcome {
-        let policy = self.policy.as_ref();
-        let workload = WorkloadProfile::resolve(pod, policy.map(|p| (p, PolicySource::Success)), &self.config, &self.snapshot);
-        let attempt = Attempt { snapshot: &self.snapshot, pod, workload: &workload, policy, config: &self.config };
+        let (policy, snapshot) = (self.policy.as_ref(), settled(&self.snapshot));
+        let workload = WorkloadProfile::resolve(pod, policy.map(|p| (p, PolicySource::Success)), &self.config, &snapshot);
+        let attempt = Attempt { snapshot: &snapshot, pod, workload: &workload, policy, config: &self.config };
         let policy_source = if policy.is_some() { PolicySource::Success } else { PolicySource::Fallback };
         decide(profile, &attempt, Choice { salt: 0, report_nodes: usize::MAX, policy_source, heard: Heard::default(), in_peace: &[] })
     }
@@ -271,4 +272,29 @@ impl Decision {
         names.sort_unstable();
         names
     }
+}
+
+/// The cluster with what the cache keeps of volumes beside the nodes, made from nothing.
+pub(crate) fn settled(cluster: &Snapshot) -> Snapshot {
+    let mut snapshot = cluster.clone();
+    snapshot.handles.clear();
+    for (i, info) in cluster.nodes.iter().enumerate() {
+        let mut info = NodeInfo::clone(info);
+        info.csi = snapshot.csi_nodes.get(&info.node.name).cloned();
+        info.set_attached(Vec::new());
+        info.volumes.clear();
+        for placed in &mut info.pods {
+            placed.volumes = Box::default();
+        }
+        for at in 0..info.pods.len() {
+            let volumes = volumes_of(&info.pods[at].pod, &snapshot);
+            snapshot.count_handles(&volumes, true);
+            info.set_pod_volumes(at, volumes);
+        }
+        let attached = attached_to(&info.node.name, &snapshot);
+        snapshot.count_handles(&attached, true);
+        info.set_attached(attached);
+        snapshot.nodes[i] = Arc::new(info);
+    }
+    snapshot
 }

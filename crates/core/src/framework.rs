@@ -10,6 +10,7 @@ use aisched_model::devices::{ClaimPlan, DeviceClaim, DeviceClass};
 use aisched_model::node::{Node, NodeInfo, PlacedPod};
 use aisched_model::pod::Pod;
 use aisched_model::policy::Policy;
+use aisched_model::selector::NodeSelectorTerm;
 use aisched_model::snapshot::Snapshot;
 use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume, VolumePlan};
 use alloc::borrow::Cow;
@@ -124,8 +125,8 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// What verdicts and raw scores for one template of pods come from: pods of equal namespace, spec, workload profile and policy, under one
-/// configuration. What comes from the node alone is kept until the node changes.
+/// What verdicts and raw scores for one template of pods come from: pods of equal namespace, spec but for the names of their claims,
+/// workload profile and policy, under one configuration. What comes from the node alone is kept until the node changes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reads {
     /// Anything in the cluster, or the pod's own name: it is asked about every node in every decision.
@@ -152,6 +153,8 @@ pub enum Fact {
     Number(u64),
     /// A name.
     Name(Str),
+    /// What nodes have to be like.
+    Terms(Vec<NodeSelectorTerm>),
 }
 
 /// Something that nodes have in common.
@@ -189,6 +192,11 @@ pub trait Filter {
 
     /// The trait that its verdicts come from, when they come from nothing else: nodes of the same value are judged once.
     fn goes_by(&self) -> Option<Trait<'_>> {
+        None
+    }
+
+    /// When it goes by a label: the only values that it may let pass. It says the same of all nodes that have none of them.
+    fn passes(&self) -> Option<Vec<&Str>> {
         None
     }
 
@@ -273,6 +281,11 @@ pub trait Score {
     /// What its raw scores and their components come from. One that keeps them neither observes nor skips, and scales as it says.
     fn reads(&self) -> Reads {
         Reads::Anything
+    }
+
+    /// Whether its components say how the pod's claims are called. Pods of one template may differ in that.
+    fn names_claims(&self) -> bool {
+        false
     }
 
     /// How the raw scores become 0–100, unless `normalize` does it in another way.

@@ -5,6 +5,7 @@
 
 extern crate alloc;
 
+mod attached;
 pub mod cache;
 pub mod consult;
 pub mod decide;

@@ -4,9 +4,10 @@
 use crate::decide::{Columns, Rows};
 use crate::framework::Attempt;
 use crate::journal::Journal;
+use crate::plugins::outline;
 use crate::workload_profile::WorkloadProfile;
 use aisched_model::Str;
-use aisched_model::pod::{Pod, PodSpec};
+use aisched_model::pod::PodSpec;
 use aisched_model::policy::Policy;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -29,6 +30,7 @@ pub(crate) struct Templates {
 struct Template {
     hash: u64,
     namespace: Str,
+    /// But for the names of claims that are the pod's alone.
     spec: Arc<PodSpec>,
     workload: WorkloadProfile,
     /// Without its id, which differs between answers that say the same.
@@ -43,8 +45,10 @@ impl Templates {
     /// The rows of the attempt's template, told of every node that changed since they were used last, and what all templates share.
     pub(crate) fn recall(&mut self, attempt: &Attempt<'_>, journal: &Journal) -> (&mut Rows, &mut Columns) {
         self.n_uses += 1;
-        let hash = hash(attempt.pod);
-        let at = self.known.iter().position(|t| t.hash == hash && t.is_of(attempt)).unwrap_or_else(|| self.learn(hash, attempt));
+        let spec = outline(attempt.pod, attempt.snapshot);
+        let hash = hash(&attempt.pod.namespace, &spec);
+        let known = self.known.iter().position(|t| t.hash == hash && t.is_of(attempt, &spec));
+        let at = known.unwrap_or_else(|| self.learn(hash, attempt, spec));
         let template = &mut self.known[at];
         match journal.since(template.seen) {
             Some(changes) => changes.for_each(|change| template.rows.follow(change, &attempt.snapshot.nodes)),
@@ -76,7 +80,7 @@ impl Templates {
     }
 
     /// Makes room for a new template; gives its position. Rows are taken over from the one that goes, for their memory alone.
-    fn learn(&mut self, hash: u64, attempt: &Attempt<'_>) -> usize {
+    fn learn(&mut self, hash: u64, attempt: &Attempt<'_>, spec: Arc<PodSpec>) -> usize {
         let mut rows = Rows::default();
         if self.known.len() >= KEPT {
             let oldest = self.known.iter().enumerate().min_by_key(|(_, t)| t.used).map_or(0, |(at, _)| at);
@@ -84,17 +88,16 @@ impl Templates {
         }
         rows.forget();
         let policy = attempt.policy.map(without_id);
-        let (namespace, spec, workload) = (attempt.pod.namespace.clone(), attempt.pod.spec.clone(), attempt.workload.clone());
+        let (namespace, workload) = (attempt.pod.namespace.clone(), attempt.workload.clone());
         self.known.push(Template { hash, namespace, spec, workload, policy, rows, seen: 0, used: 0 });
         self.known.len() - 1
     }
 }
 
 impl Template {
-    fn is_of(&self, attempt: &Attempt<'_>) -> bool {
-        let pod = attempt.pod;
-        self.namespace == pod.namespace
-            && (Arc::ptr_eq(&self.spec, &pod.spec) || self.spec == pod.spec)
+    fn is_of(&self, attempt: &Attempt<'_>, spec: &Arc<PodSpec>) -> bool {
+        self.namespace == attempt.pod.namespace
+            && (Arc::ptr_eq(&self.spec, spec) || self.spec == *spec)
             && self.workload == *attempt.workload
             && self.policy == attempt.policy.map(without_id)
     }
@@ -104,9 +107,9 @@ fn without_id(policy: &Policy) -> Policy {
     Policy { request_id: None, ..policy.clone() }
 }
 
-fn hash(pod: &Pod) -> u64 {
+fn hash(namespace: &Str, spec: &PodSpec) -> u64 {
     let mut hasher = FixedState::default().build_hasher();
-    pod.namespace.hash(&mut hasher);
-    pod.spec.hash(&mut hasher);
+    namespace.hash(&mut hasher);
+    spec.hash(&mut hasher);
     hasher.finish()
 }

@@ -243,6 +243,12 @@ pub struct Replicas {
 }
 
 impl Replicas {
+    /// Whether any node has a replica of a volume.
+    #[must_use]
+    pub fn are_there(&self, volume: &str) -> bool {
+        self.by_volume.contains_key(volume)
+    }
+
     /// Whether a node has a replica of a volume.
     #[must_use]
     pub fn is_on(&self, volume: &str, node: &Str) -> bool {

@@ -6,6 +6,9 @@ use crate::labels::Labels;
 use crate::pod::{HostPort, Pod, TaintEffect};
 use crate::resources::{NonZeroRequest, Resources};
 use crate::storage_facts::{IoDemand, StorageFacts};
+use crate::volume::{CsiNode, DriverVolume};
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -107,6 +110,21 @@ pub struct NodeInfo {
     pub used_ports: Vec<HostPort>,
     /// I/O promised to pods that this scheduler placed here.
     pub io_promised: IoDemand,
+    /// The drivers on the node.
+    pub csi: Option<Arc<CsiNode>>,
+    /// Volumes that drivers have attached to the node, or will for its pods: by driver, then handle.
+    pub volumes: BTreeMap<Str, BTreeMap<Str, VolumeUse>>,
+    /// Those of them that the API server shows as attached.
+    attached: Vec<DriverVolume>,
+}
+
+/// What keeps a volume on a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VolumeUse {
+    /// Pods.
+    pub pods: usize,
+    /// Attachments.
+    pub attachments: usize,
 }
 
 /// A pod on a node, with the I/O it was promised.
@@ -116,6 +134,16 @@ pub struct PlacedPod {
     pub pod: Arc<Pod>,
     /// Its demand on the node's I/O budgets; zero for pods of other schedulers.
     pub io: IoDemand,
+    /// Its volumes that a driver attaches.
+    pub volumes: Box<[DriverVolume]>,
+}
+
+impl PlacedPod {
+    /// A pod whose volumes are not known yet.
+    #[must_use]
+    pub fn new(pod: Arc<Pod>, io: IoDemand) -> Self {
+        Self { pod, io, volumes: Box::default() }
+    }
 }
 
 impl NodeInfo {
@@ -133,6 +161,9 @@ impl NodeInfo {
         self.nonzero_requested.memory.0 = self.nonzero_requested.memory.0.saturating_add(spec.nonzero_request.memory.0);
         self.used_ports.extend_from_slice(&spec.host_ports);
         self.io_promised.add(placed.io);
+        for volume in &placed.volumes {
+            self.volume_use(volume).pods += 1;
+        }
         if spec.has_pod_affinity() {
             self.affinity_pods.push(placed.pod.clone());
         }
@@ -155,9 +186,60 @@ impl NodeInfo {
             }
         }
         self.io_promised.sub(placed.io);
+        self.release(&placed.volumes, |use_| use_.pods -= 1);
         self.affinity_pods.retain(|p| *p.uid != *uid);
         self.anti_affinity_pods.retain(|p| *p.uid != *uid);
         Some(placed)
+    }
+
+    /// How many volumes a driver has to hold on the node.
+    #[must_use]
+    pub fn n_volumes(&self, driver: &str) -> usize {
+        self.volumes.get(driver).map_or(0, BTreeMap::len)
+    }
+
+    /// What the API server shows as attached to the node.
+    #[must_use]
+    pub fn attached(&self) -> &[DriverVolume] {
+        &self.attached
+    }
+
+    /// Something else is attached to the node now; returns what was.
+    pub fn set_attached(&mut self, attached: Vec<DriverVolume>) -> Vec<DriverVolume> {
+        for volume in &attached {
+            self.volume_use(volume).attachments += 1;
+        }
+        let old = core::mem::replace(&mut self.attached, attached);
+        self.release(&old, |use_| use_.attachments -= 1);
+        old
+    }
+
+    /// A pod's volumes, by its place in `pods`, are others now; returns what they were.
+    pub fn set_pod_volumes(&mut self, at: usize, volumes: Box<[DriverVolume]>) -> Box<[DriverVolume]> {
+        for volume in &volumes {
+            self.volume_use(volume).pods += 1;
+        }
+        let old = core::mem::replace(&mut self.pods[at].volumes, volumes);
+        self.release(&old, |use_| use_.pods -= 1);
+        old
+    }
+
+    fn volume_use(&mut self, volume: &DriverVolume) -> &mut VolumeUse {
+        self.volumes.entry(volume.driver.clone()).or_default().entry(volume.handle.clone()).or_default()
+    }
+
+    fn release(&mut self, volumes: &[DriverVolume], one_less: impl Fn(&mut VolumeUse)) {
+        for volume in volumes {
+            let Some(of_driver) = self.volumes.get_mut(&volume.driver) else { continue };
+            let Some(use_) = of_driver.get_mut(&volume.handle) else { continue };
+            one_less(use_);
+            if *use_ == VolumeUse::default() {
+                of_driver.remove(&volume.handle);
+                if of_driver.is_empty() {
+                    self.volumes.remove(&volume.driver);
+                }
+            }
+        }
     }
 }
 
@@ -182,7 +264,7 @@ mod tests {
             refused: None,
             claims_made: Vec::new(),
         };
-        PlacedPod { pod: Arc::new(pod), io: IoDemand::default() }
+        PlacedPod::new(Arc::new(pod), IoDemand::default())
     }
 
     #[test]
@@ -204,5 +286,26 @@ mod tests {
         assert_eq!(listed(&info), ("apart rather-apart".into(), "apart".into()));
         info.remove("apart");
         assert_eq!(listed(&info), ("rather-apart".into(), "".into()));
+    }
+
+    #[test]
+    fn volume_is_on_the_node_as_long_as_a_pod_or_an_attachment_keeps_it() {
+        let volume = |handle: &str| DriverVolume { driver: "d".into(), handle: handle.into(), migrated: false };
+        let mut info = NodeInfo::new(Arc::default());
+        let with = |uid: &str, handles: &[&str]| PlacedPod {
+            volumes: handles.iter().map(|h| volume(h)).collect(),
+            ..placed(uid, PodSpec::default())
+        };
+        info.add(with("p", &["1", "2"]));
+        info.add(with("q", &["2"]));
+        info.set_attached([volume("1"), volume("3")].into());
+        assert_eq!(info.n_volumes("d"), 3);
+        info.remove("p");
+        assert_eq!((info.n_volumes("d"), info.volumes["d"]["2"]), (3, VolumeUse { pods: 1, attachments: 0 }));
+        info.set_pod_volumes(0, [volume("4")].into());
+        assert_eq!(info.volumes["d"].keys().map(|h| &**h).collect::<Vec<_>>(), ["1", "3", "4"]);
+        info.set_attached(Vec::new());
+        info.remove("q");
+        assert!(info.volumes.is_empty());
     }
 }

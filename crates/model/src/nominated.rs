@@ -87,7 +87,7 @@ mod tests {
     use alloc::sync::Arc;
 
     fn placed(uid: &str) -> PlacedPod {
-        PlacedPod { pod: Arc::new(Pod { uid: uid.into(), ..Pod::default() }), io: IoDemand::default() }
+        PlacedPod::new(Arc::new(Pod { uid: uid.into(), ..Pod::default() }), IoDemand::default())
     }
 
     #[test]

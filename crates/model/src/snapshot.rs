@@ -12,7 +12,7 @@ use crate::owners::Owners;
 use crate::pod::{Pod, PodSpec};
 use crate::storage_facts::IoDemand;
 use crate::topology::{Nearby, reach_of_requirements, reach_of_terms};
-use crate::volume::{Attachment, Claim, CsiDriver, CsiNode, StorageCapacity, StorageClass, Volume};
+use crate::volume::{Attachment, Claim, CsiDriver, CsiNode, DriverVolume, StorageCapacity, StorageClass, Volume};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::sync::Arc;
@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub pending_claims: BTreeMap<Str, BTreeMap<NamespacedName, Arc<Claim>>>,
     /// Volumes by name; [`Snapshot::set_volume`] and [`Snapshot::remove_volume`] keep the two indices over them.
     pub volumes: BTreeMap<Str, Arc<Volume>>,
+    /// Claims that name a volume, by the volume; kept by [`Snapshot::set_claim`] and [`Snapshot::remove_claim`].
+    pub bound_claims: BTreeMap<Str, Vec<NamespacedName>>,
     /// Volumes that any claim may have, by class.
     pub free_volumes: BTreeMap<Str, Nearby<Volume>>,
     /// Volumes that name a claim, by the claim.
@@ -60,6 +62,8 @@ pub struct Snapshot {
     pub attached_to: BTreeMap<Str, BTreeMap<Str, Str>>,
     /// Services and controllers.
     pub owners: Owners,
+    /// How often a handle is on a node, for a pod or as an attachment.
+    pub handles: BTreeMap<Str, usize>,
     /// Labels of namespaces.
     pub namespaces: BTreeMap<Str, Labels>,
     /// Names of the nodes whose pods use a claim, once per pod.
@@ -115,6 +119,9 @@ impl Snapshot {
         if let Some(class) = claim.storage_class.as_ref().filter(|_| claim.is_pending()) {
             self.pending_claims.entry(class.clone()).or_default().insert(key.clone(), claim.clone());
         }
+        if let Some(volume) = &claim.volume {
+            self.bound_claims.entry(volume.clone()).or_default().push(key.clone());
+        }
         self.claims.insert(key, claim);
         old
     }
@@ -130,7 +137,26 @@ impl Snapshot {
                 self.pending_claims.remove(class);
             }
         }
+        if let Some(volume) = &old.volume
+            && let Some(claims) = self.bound_claims.get_mut(volume)
+        {
+            claims.retain(|claim| claim != key);
+            if claims.is_empty() {
+                self.bound_claims.remove(volume);
+            }
+        }
         Some(old)
+    }
+
+    /// Counts handles that came to a node (`there`) or left it.
+    pub fn count_handles(&mut self, volumes: &[DriverVolume], there: bool) {
+        for volume in volumes {
+            let count = self.handles.entry(volume.handle.clone()).or_default();
+            *count = if there { *count + 1 } else { count.saturating_sub(1) };
+            if *count == 0 {
+                self.handles.remove(&volume.handle);
+            }
+        }
     }
 
     /// Counts what pods that came (`there`) or left take from storage backends.

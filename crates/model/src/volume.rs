@@ -251,6 +251,17 @@ pub struct Attachment {
     pub volume: Option<Str>,
 }
 
+/// A volume as the driver that attaches it knows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DriverVolume {
+    /// Driver.
+    pub driver: Str,
+    /// Handle; of a volume that is still to be made one that no driver would give.
+    pub handle: Str,
+    /// It is an in-tree plugin's, which the driver took over.
+    pub migrated: bool,
+}
+
 /// What has to be done about a pod's volumes before it can be bound to its node.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct VolumePlan {

@@ -121,14 +121,24 @@ impl Columns {
 }
 
 impl Column {
-    /// What is said of a node of every value that occurred, with nothing on it.
-    pub(super) fn by_value(&self, mut judge: impl FnMut(&NodeInfo) -> u32) -> Vec<u32> {
+    /// What is said of a node of every value that occurred, with nothing on it. When only the values of `passes` can matter, the others are
+    /// judged as one.
+    pub(super) fn by_value(&self, passes: Option<Vec<&Str>>, mut judge: impl FnMut(&NodeInfo) -> u32) -> Vec<u32> {
         let mut bare = NodeInfo::default();
-        let one = |node: &Arc<Node>| {
+        let mut one = |node: &Arc<Node>| {
             bare.node = node.clone();
             judge(&bare)
         };
-        self.samples.iter().map(one).collect()
+        let Some(passes) = passes else { return self.samples.iter().map(one).collect() };
+        let mut named: Vec<usize> = passes.into_iter().filter_map(|v| self.labels.get(&Some(v.clone()))).map(|at| *at as usize).collect();
+        named.sort_unstable();
+        named.dedup();
+        let other = (0..self.samples.len()).find(|at| named.get(*at) != Some(at)); // the first that is missing in the sorted list
+        let mut all = alloc::vec![other.map_or(0, |at| one(&self.samples[at])); self.samples.len()];
+        for at in named {
+            all[at] = one(&self.samples[at]);
+        }
+        all
     }
 
     /// The number of a node's value.

@@ -129,7 +129,8 @@ pub(super) type Explained = BTreeMap<usize, Vec<(i64, Components)>>;
 /// What the plugins that keep their raw scores say of a feasible node.
 pub(super) fn explain(parts: &[Part<'_>], node: &NodeInfo) -> Vec<(i64, Components)> {
     let keeping = parts.iter().filter(|p| p.keeps_scores.is_some()).filter_map(Part::score);
-    keeping.map(|score| (score.raw(node), score.components(node))).collect()
+    let components = |score: &dyn Score| if score.names_claims() { Components::default() } else { score.components(node) };
+    keeping.map(|score| (score.raw(node), components(score))).collect()
 }
 
 /// The plugins' words on a feasible node; `row` is its place among them.
@@ -138,15 +139,19 @@ pub(super) fn report(parts: &[Part<'_>], node: &NodeInfo, row: usize, explained:
     let mut all = Vec::with_capacity(parts.len());
     for part in parts {
         let kept = part.keeps_scores.and_then(|scale| Some((scale, explained.next()?)));
-        let (score, components) = match (kept, part.score()) {
-            (Some((Scale::AsIs, (raw, components))), _) => (*raw, components.clone()),
-            (Some((Scale::Highest { reverse }, (raw, components))), _) => (scaled(*raw, part.highest, reverse), components.clone()),
-            (None, Some(score)) => (part.scores.get(row).copied().unwrap_or(0), score.components(node)),
-            (None, None) => (0, Components::default()),
+        let points = match kept {
+            Some((Scale::AsIs, (raw, _))) => *raw,
+            Some((Scale::Highest { reverse }, (raw, _))) => scaled(*raw, part.highest, reverse),
+            None => part.scores.get(row).copied().unwrap_or(0),
+        };
+        let components = match (kept, part.score()) {
+            (Some((_, (_, components))), Some(score)) if !score.names_claims() => components.clone(),
+            (_, Some(score)) => score.components(node),
+            (_, None) => Components::default(),
         };
         if part.weight > 0 {
             let skipped = part.score().is_none_or(Score::skips);
-            all.push(PluginScore { name: part.plugin.name(), weight: part.weight, score, skipped, components });
+            all.push(PluginScore { name: part.plugin.name(), weight: part.weight, score: points, skipped, components });
         }
     }
     all

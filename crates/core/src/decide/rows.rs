@@ -36,7 +36,7 @@ pub(crate) struct Rows {
     pub(super) tallies: Vec<(&'static str, Arc<dyn Tally>)>,
     /// What was said of nodes that decisions reported on; few of them.
     explained: Explained,
-    /// Nodes looked at in the latest decision.
+    /// How often a node was looked at in the latest decision: by all plugins that keep what they say, or by one.
     #[cfg(test)]
     n_judged: usize,
 }
@@ -153,7 +153,7 @@ impl Rows {
             let by_value = filter
                 .goes_by()
                 .and_then(|asked| columns.find(asked, nodes))
-                .map(|column| (&column.values, column.by_value(|sample| self.verdict(position, part, filter.check(sample)))));
+                .map(|column| (&column.values, column.by_value(filter.passes(), |sample| self.judge(position, part, filter, sample))));
             for (idx, node) in nodes.iter().enumerate() {
                 let open = match now.of[idx] {
                     FEASIBLE => true,
@@ -163,7 +163,7 @@ impl Rows {
                 if open {
                     let verdict = match &by_value {
                         Some((values, verdicts)) => verdicts[values[idx] as usize],
-                        None => self.verdict(position, part, filter.check(node)),
+                        None => self.judge(position, part, filter, node),
                     };
                     if verdict != FEASIBLE {
                         now.set(idx, verdict);
@@ -210,7 +210,7 @@ impl Rows {
         let mut verdicts = vec![FEASIBLE; nodes.len()];
         for (position, part, filter) in leading {
             let Some(column) = filter.goes_by().and_then(|asked| columns.find(asked, nodes)) else { continue };
-            let by_value = column.by_value(|sample| self.verdict(*position, part, filter.check(sample)));
+            let by_value = column.by_value(filter.passes(), |sample| self.judge(*position, part, *filter, sample));
             for (verdict, value) in verdicts.iter_mut().zip(&column.values) {
                 if *verdict == FEASIBLE {
                     *verdict = by_value[*value as usize];
@@ -225,8 +225,20 @@ impl Rows {
 
     /// What these filters say of a node.
     fn ask(&mut self, filters: &[(usize, &Part<'_>, &dyn Filter)], node: &NodeInfo) -> u32 {
+        #[cfg(test)]
+        {
+            self.n_judged += 1;
+        }
         let refusal = filters.iter().find_map(|(position, part, filter)| Some((*position, *part, filter.check(node)?)));
         refusal.map_or(FEASIBLE, |(position, part, refusal)| self.verdict(position, part, Some(refusal)))
+    }
+
+    fn judge(&mut self, position: usize, part: &Part<'_>, filter: &dyn Filter, node: &NodeInfo) -> u32 {
+        #[cfg(test)]
+        {
+            self.n_judged += 1;
+        }
+        self.verdict(position, part, filter.check(node))
     }
 
     fn verdict(&mut self, position: usize, part: &Part<'_>, refusal: Option<Refusal>) -> u32 {
@@ -235,10 +247,6 @@ impl Rows {
 
     /// Notes the verdict on a node. What its points are is worked out when all plugins have judged.
     fn enter(&mut self, idx: usize, verdict: u32) {
-        #[cfg(test)]
-        {
-            self.n_judged += 1;
-        }
         self.kept.set(idx, verdict);
         self.explained.remove(&idx);
         self.base[idx] = OUT;
@@ -379,7 +387,7 @@ impl Rows {
         self.tallies.iter().map(|(plugin, tally)| (*plugin, Arc::as_ptr(tally).cast::<()>().addr())).collect()
     }
 
-    /// Nodes that plugins were asked about in the latest decision, those that are asked each time left out.
+    /// How often plugins were asked about a node in the latest decision.
     #[cfg(test)]
     pub(crate) fn n_judged(&self) -> usize {
         self.n_judged

@@ -37,21 +37,19 @@ impl Engine {
             }
             Event::VolumeGone(name) => self.cache.remove_volume(&name),
             Event::ClassSet(class) => {
-                let old = self.cache.objects().classes.insert(class.name.clone(), class.clone());
+                let old = self.cache.set_class(class.clone());
                 if self.synced && old.as_ref().is_none_or(|old| old.facts != class.facts) {
                     self.cache.recount_io(|_, _| None);
                 }
                 self.wake(now, &ClusterEvent::Class(old.as_deref(), &class));
             }
-            Event::ClassGone(name) => {
-                self.cache.objects().classes.remove(&name);
-            }
+            Event::ClassGone(name) => self.cache.remove_class(&name),
             Event::CsiNodeSet(csi_node) => {
-                let old = self.cache.objects().csi_nodes.insert(csi_node.name.clone(), csi_node.clone());
+                let old = self.cache.set_csi_node(csi_node.clone());
                 self.wake(now, &ClusterEvent::CsiNode(old.as_deref(), &csi_node));
             }
             Event::CsiNodeGone(name) => {
-                if let Some(old) = self.cache.objects().csi_nodes.remove(&name) {
+                if let Some(old) = self.cache.remove_csi_node(&name) {
                     self.wake(now, &ClusterEvent::CsiNode(Some(&old), &CsiNode { name, ..CsiNode::default() }));
                 }
             }
@@ -71,9 +69,9 @@ impl Engine {
             Event::CapacityGone(namespace, name) => {
                 self.cache.objects().remove_capacity(&(namespace, name));
             }
-            Event::AttachmentSet(attachment) => self.cache.objects().set_attachment(attachment),
+            Event::AttachmentSet(attachment) => self.cache.set_attachment(attachment),
             Event::AttachmentGone(name) => {
-                if let Some(attachment) = self.cache.objects().remove_attachment(&name) {
+                if let Some(attachment) = self.cache.remove_attachment(&name) {
                     self.wake(now, &ClusterEvent::Detached(&attachment));
                 }
             }

@@ -41,7 +41,7 @@ impl Engine {
         if self.cache.snapshot().nominated.node_of(&pod.uid).is_some_and(|old| old != node) {
             self.forget_nomination(now, &pod.uid); // the room there is of use to others
         }
-        let placed = PlacedPod { pod: pod.clone(), io: self.io_of(pod) };
+        let placed = PlacedPod::new(pod.clone(), self.io_of(pod));
         self.cache.objects().nominated.set(placed, node.clone());
         if pod.nominated_node.as_ref() != Some(node) {
             self.actions.push(Action::Nominate { pod: PodRef::from(&**pod), node: node.clone() });
@@ -142,7 +142,7 @@ impl Engine {
                 if self.cache.snapshot().nominated.node_of(&pod.uid).is_some_and(|old| *old != node) {
                     self.forget_nomination(now, &pod.uid); // the room there is of use to others
                 }
-                let placed = PlacedPod { pod: pod.clone(), io: self.io_of(pod) };
+                let placed = PlacedPod::new(pod.clone(), self.io_of(pod));
                 self.cache.objects().nominated.set(placed, node);
             }
             None => self.forget_nomination(now, &pod.uid),

@@ -4,7 +4,7 @@
 use super::{Engine, EngineOptions};
 use crate::consult::Heard;
 use crate::event::{Action, BindOutcome, Event};
-use crate::fixture::with;
+use crate::fixture::{settled, with};
 use crate::plugins::fixture_random::Random;
 use crate::policy_terms::judged;
 use crate::profile::Profile;
@@ -73,6 +73,7 @@ impl World {
         let labels = node.labels.iter().map(|(k, v)| (k.clone(), v.clone())).chain([
             (format!("storage-tier/{tier}").into(), "true".into()),
             ("topology.kubernetes.io/zone".into(), self.random.pick(&["a", "b"]).into()),
+            ("kubernetes.io/hostname".into(), name.clone()),
         ]);
         node.labels = labels.collect();
         node.annotations = [("ai-storage.keti/cached-datasets", dataset), ("ai-storage.keti/available-iops", "5000")].into_iter().collect();
@@ -85,8 +86,15 @@ impl World {
 
     /// A pod of one of the templates: one that waits, or one that another scheduler has placed.
     fn pod(&mut self) {
-        let (namespace, spec) = self.specs[usize::try_from(self.random.below(self.specs.len() as u64)).unwrap()].clone();
+        let (namespace, mut spec) = self.specs[usize::try_from(self.random.below(self.specs.len() as u64)).unwrap()].clone();
         let name: Str = format!("p{}", self.n_pods).into();
+        for volume in &mut spec.volumes {
+            if let PodVolume::Claim { claim, .. } = volume
+                && **claim == *"own"
+            {
+                *claim = self.random.pick(&CLAIMS).into();
+            }
+        }
         self.n_pods += 1;
         let mut pod = Pod { uid: name.clone(), name, namespace, spec: Arc::new(spec), ..Pod::default() };
         if self.random.chance(30) {
@@ -123,11 +131,11 @@ impl World {
     }
 
     fn claim(&mut self) {
-        let name = self.name("c", 3);
-        if self.random.chance(20) {
+        let name: Str = self.random.pick(&CLAIMS).into();
+        if self.random.chance(10) {
             return self.handle(Event::ClaimGone("default".into(), name));
         }
-        let volume = self.random.chance(40).then(|| self.name("v", 3));
+        let volume = self.random.chance(60).then(|| Str::from(self.random.pick(&VOLUMES)));
         let mut claim = Claim { namespace: "default".into(), name, bind_completed: volume.is_some(), volume, ..Claim::default() };
         claim.storage_class = Some(self.random.pick(&["late", "now"]).into());
         claim.access_modes.read_write_once = true;
@@ -137,21 +145,31 @@ impl World {
     }
 
     fn volume(&mut self) {
-        let name = self.name("v", 3);
-        if self.random.chance(20) {
+        let name: Str = self.random.pick(&VOLUMES).into();
+        if self.random.chance(10) {
             return self.handle(Event::VolumeGone(name));
         }
-        let zone = Requirement { key: "zone".into(), operator: Operator::In, values: vec![self.random.pick(&["a", "b"]).into()] };
-        let term = NodeSelectorTerm { labels: vec![zone], fields: Vec::new() };
+        let (key, value) = match self.random.below(3) {
+            0 => ("zone", self.random.pick(&["a", "b"]).into()),
+            1 => ("topology.kubernetes.io/zone", self.random.pick(&["a", "b"]).into()),
+            _ => ("kubernetes.io/hostname", self.name("n", 8)),
+        };
+        let term = |value| {
+            let one = Requirement { key: key.into(), operator: Operator::In, values: vec![value] };
+            vec![NodeSelectorTerm { labels: vec![one], fields: Vec::new() }]
+        };
+        let in_tree = self.random.chance(20);
         let volume = Volume {
-            name,
             storage_class: "late".into(),
             capacity: i64::try_from(self.random.below(12)).unwrap(),
             available: true,
-            driver: Some("d".into()),
-            handle: Some("h".into()),
-            labels: Labels::from([("topology.kubernetes.io/zone", self.random.pick(&["a", "b"]))]),
-            node_affinity: self.random.chance(70).then(|| vec![term]),
+            driver: Some(self.random.pick(&["d", "e"]).into()),
+            handle: Some(if self.random.chance(70) { name.clone() } else { "h".into() }),
+            labels: if self.random.chance(50) { Labels::from([("topology.kubernetes.io/zone", "a")]) } else { Labels::default() },
+            node_affinity: self.random.chance(60).then(|| term(value)),
+            in_tree: in_tree.then(|| "in-tree".into()),
+            migrated_affinity: in_tree.then(|| term("b".into())),
+            name,
             ..Volume::default()
         };
         self.handle(Event::VolumeSet(Arc::new(volume)));
@@ -159,7 +177,7 @@ impl World {
 
     fn storage(&mut self) {
         let node = self.name("n", 8);
-        let event = match self.random.below(5) {
+        let event = match self.random.below(9) {
             0 => {
                 let binding_mode = if self.random.chance(80) { BindingMode::WaitForFirstConsumer } else { BindingMode::Immediate };
                 let class = StorageClass { name: "late".into(), provisioner: "d".into(), binding_mode, ..StorageClass::default() };
@@ -168,11 +186,12 @@ impl World {
             1 => {
                 let allocatable = Some(i32::try_from(self.random.below(3)).unwrap());
                 let driver = CsiDriverOnNode { name: "d".into(), allocatable, topology_keys: vec!["zone".into()] };
-                Event::CsiNodeSet(Arc::new(CsiNode { name: node, drivers: vec![driver], ..CsiNode::default() }))
+                let migrated_plugins = if self.random.chance(50) { vec!["in-tree".into()] } else { Vec::new() };
+                Event::CsiNodeSet(Arc::new(CsiNode { name: node, drivers: vec![driver], migrated_plugins }))
             }
             2 => {
-                let storage_capacity = self.random.chance(50);
-                Event::CsiDriverSet(Arc::new(CsiDriver { name: "d".into(), storage_capacity, ..CsiDriver::default() }))
+                let (storage_capacity, needed_on_node) = (self.random.chance(30), self.random.chance(30));
+                Event::CsiDriverSet(Arc::new(CsiDriver { name: "d".into(), storage_capacity, needed_on_node }))
             }
             3 => Event::CapacitySet(Arc::new(StorageCapacity {
                 namespace: "ns".into(),
@@ -182,7 +201,14 @@ impl World {
                 capacity: Some(i64::try_from(self.random.below(10)).unwrap()),
                 maximum_volume_size: None,
             })),
-            _ => Event::AttachmentSet(Arc::new(Attachment { name: "a".into(), driver: "d".into(), node, volume: Some(self.name("v", 3)) })),
+            4 => Event::CsiNodeGone(node),
+            5 => Event::ClassGone("late".into()),
+            6 => Event::AttachmentGone("a".into()),
+            7 => Event::CapacityGone("ns".into(), "r".into()),
+            _ => {
+                let volume = Some(self.random.pick(&VOLUMES).into());
+                Event::AttachmentSet(Arc::new(Attachment { name: "a".into(), driver: "d".into(), node, volume }))
+            }
         };
         self.handle(event);
     }
@@ -227,9 +253,9 @@ impl World {
             8 | 9 => self.remove_pod(),
             10 => self.claim(),
             11 => self.volume(),
-            12 => self.storage(),
-            13 => self.surroundings(),
-            14 if self.random.chance(20) => self.configure(),
+            12 | 13 => self.storage(),
+            14 => self.surroundings(),
+            15 if self.random.chance(20) => self.configure(),
             _ => self.poll(),
         }
     }
@@ -250,8 +276,20 @@ impl World {
         waiting
     }
 
+    /// What is kept of volumes beside the nodes is what it would be if it were made from nothing.
+    fn compare_volumes(&self, what: &str) {
+        let kept = self.engine.snapshot();
+        let made = settled(kept);
+        for (kept, made) in kept.nodes.iter().zip(&made.nodes) {
+            assert_eq!((&kept.volumes, &kept.csi), (&made.volumes, &made.csi), "{what}: {}", kept.node.name);
+        }
+        let of_nodes = |handle: &Str| made.handles.get(handle).is_none_or(|n| kept.handles.get(handle).is_some_and(|kept| kept >= n));
+        assert!(made.handles.keys().all(of_nodes), "{what}: {:?} instead of {:?}", kept.handles, made.handles); // the rest is on nodes that are gone
+    }
+
     /// Every waiting pod is decided alike with and without what is remembered.
     fn compare(&mut self, what: &str) {
+        self.compare_volumes(what);
         let waiting: Vec<Waiting> = self.engine.waiting().cloned().collect();
         for waiting in waiting {
             let waiting = self.under_policy(&waiting);
@@ -266,6 +304,10 @@ impl World {
         }
     }
 }
+
+/// Claims, and the volumes that they may be bound to.
+const CLAIMS: [&str; 8] = ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7"];
+const VOLUMES: [&str; 8] = ["v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7"];
 
 /// What pods of one template are: they differ in what they read of the cluster.
 fn spec(random: &mut Random, i: usize) -> (Str, PodSpec) {
@@ -287,10 +329,11 @@ fn spec(random: &mut Random, i: usize) -> (Str, PodSpec) {
         let hints = [("workload-stage", stage), ("dataset", dataset), ("required-iops", "1000")];
         spec.annotations = hints.into_iter().map(|(key, value)| (format!("ai-storage.keti/{key}"), value)).collect();
     }
-    match random.below(6) {
+    match random.below(8) {
         0 => spec.volumes = vec![PodVolume::Claim { claim: "c0".into(), read_only: false }],
         1 => spec.volumes = vec![PodVolume::Claim { claim: "c1".into(), read_only: false }],
         2 => spec.volumes = vec![PodVolume::Disk(LegacyDisk::Ebs { id: "vol".into() })],
+        3..=5 => spec.volumes = vec![PodVolume::Claim { claim: "own".into(), read_only: false }],
         _ => {}
     }
     (if spec.volumes.is_empty() { pod.namespace.clone() } else { "default".into() }, spec)
@@ -318,7 +361,8 @@ fn engine() -> Engine {
     engine.handle(0, Event::Configured(Arc::new(config)));
     for i in 0..200 {
         let zone = if i < 100 { "a" } else { "b" };
-        engine.handle(0, Event::NodeSet(Arc::new(crate::fixture::labelled(&format!("n{i}"), [("zone", zone)])), Vec::new()));
+        let name = format!("n{i}");
+        engine.handle(0, Event::NodeSet(Arc::new(crate::fixture::labelled(&name, [("zone", zone), ("host", &name)])), Vec::new()));
     }
     engine.handle(0, Event::Synced);
     engine
@@ -339,10 +383,52 @@ fn place(engine: &mut Engine, i: usize, spec: &Arc<PodSpec>) {
 fn next_pod_of_a_template_costs_only_the_nodes_that_changed() {
     let (mut engine, spec) = (engine(), Arc::new(PodSpec { scheduler_name: "s".into(), ..PodSpec::default() }));
     place(&mut engine, 0, &spec);
-    assert_eq!(engine.templates.n_judged(), 200, "of a new template every node is judged");
+    assert_eq!(engine.templates.n_judged(), 200 + 2, "of a new template every node is judged, and the one way of cordon and taints");
     for i in 1..50 {
         place(&mut engine, i, &spec);
         assert_eq!(engine.templates.n_judged(), 1, "pod {i}: the node that the pod before it went to, and no other");
+    }
+}
+
+/// A pod with a claim of its own, bound to a volume in reach of the nodes with this label.
+fn claiming(engine: &mut Engine, i: usize, reach: Option<(&str, Str)>) -> Arc<PodSpec> {
+    let (claim, name): (Str, Str) = (format!("c{i}").into(), format!("v{i}").into());
+    let term = |(key, value): (&str, Str)| {
+        let one = Requirement { key: key.into(), operator: Operator::In, values: vec![value] };
+        vec![NodeSelectorTerm { labels: vec![one], fields: Vec::new() }]
+    };
+    let (driver, handle) = (Some("d".into()), Some(name.clone()));
+    let volume = Volume { name: name.clone(), driver, handle, node_affinity: reach.map(term), ..Volume::default() };
+    engine.handle(0, Event::VolumeSet(Arc::new(volume)));
+    let (namespace, bound) = ("ns".into(), Some(name));
+    let claimed = Claim { namespace, name: claim.clone(), volume: bound, bind_completed: true, ..Claim::default() };
+    engine.handle(0, Event::ClaimSet(Arc::new(claimed)));
+    let volumes = vec![PodVolume::Claim { claim, read_only: false }];
+    Arc::new(PodSpec { scheduler_name: "s".into(), volumes, ..PodSpec::default() })
+}
+
+#[test]
+fn next_pod_with_a_claim_of_its_own_costs_only_the_nodes_that_changed() {
+    type Reach = fn(usize) -> Option<(&'static str, Str)>;
+    let mut engine = engine();
+    for i in 0..200 {
+        let driver = CsiDriverOnNode { name: "d".into(), allocatable: Some(9), topology_keys: vec!["zone".into()] };
+        let csi_node = CsiNode { name: format!("n{i}").into(), drivers: vec![driver], ..CsiNode::default() };
+        engine.handle(0, Event::CsiNodeSet(Arc::new(csi_node)));
+    }
+    let reaches: [(&str, Reach); 3] = [
+        ("anywhere", |_| None),
+        ("in a zone", |_| Some(("zone", "b".into()))),
+        ("on a node", |i| Some(("host", format!("n{}", i % 200).into()))),
+    ];
+    for (at, (what, reach)) in reaches.into_iter().enumerate() {
+        for i in 0..30 {
+            let spec = claiming(&mut engine, 100 * at + i, reach(100 * at + i));
+            place(&mut engine, 100 * at + i, &spec);
+            // The node that the pod before it went to; the one that the volume is on, and one for all others.
+            let n_judged = engine.templates.n_judged();
+            assert!(i == 0 || n_judged <= if what == "on a node" { 3 } else { 1 }, "volume {what}, pod {i}: {n_judged}");
+        }
     }
 }
 

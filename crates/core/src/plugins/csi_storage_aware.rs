@@ -2,15 +2,16 @@
 //! Source: `scoring.md` §6. Leaves out whether the claims can be bound there at all: see `volume_binding`, `node_volume_limits`.
 
 use super::ai_storage::{Text, bounded, components, share, total};
-use super::node_volume_limits::{csi_driver, n_attached};
+use crate::attached::of_claim;
 use crate::decision::Components;
-use crate::framework::{Attempt, ClusterEvent, Plugin, Prepared, Score};
+use crate::framework::{Attempt, ClusterEvent, Fact, Plugin, Prepared, Reads, Score};
 use aisched_model::Str;
 use aisched_model::config::CsiStorageScoring;
 use aisched_model::node::NodeInfo;
 use aisched_model::pod::Pod;
 use aisched_model::snapshot::Snapshot;
-use aisched_model::volume::{Claim, CsiDriverOnNode, CsiNode};
+use aisched_model::topology::Nearby;
+use aisched_model::volume::{Claim, CsiDriverOnNode, StorageCapacity};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -41,7 +42,7 @@ impl Plugin for CsiStorageAware {
 /// A claim that a CSI driver serves.
 struct CsiClaim<'a> {
     claim: &'a Claim,
-    driver: &'a str,
+    driver: Str,
 }
 
 /// Scores nodes for one pod.
@@ -54,14 +55,20 @@ struct Scorer<'a> {
 
 impl<'a> CsiClaim<'a> {
     fn of(claim: &'a Claim, snapshot: &'a Snapshot) -> Option<Self> {
-        Some(Self { claim, driver: csi_driver(claim, snapshot)? })
+        let driver = of_claim(claim, snapshot)?.driver;
+        (!driver.starts_with("kubernetes.io/")).then_some(Self { claim, driver })
     }
 
-    /// Room for a volume of the claim's class on a node, in bytes; `None` when no driver tells, or the claim has its volume already.
-    fn available(&self, node: &NodeInfo, snapshot: &Snapshot) -> Option<i64> {
+    /// Rooms for volumes of the claim's class; `None` when no driver tells, or the claim has its volume already.
+    fn rooms<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s Nearby<StorageCapacity>> {
         let class: &Str = self.claim.storage_class.as_ref().filter(|_| self.claim.volume.is_none())?;
+        snapshot.room.get(class)
+    }
+
+    /// Room for a volume on a node, in bytes.
+    fn available(&self, node: &NodeInfo, snapshot: &Snapshot) -> Option<i64> {
         let labels = &node.node.labels;
-        let rooms = snapshot.room.get(class)?.all(labels).filter(|room| room.nodes.as_ref().is_some_and(|nodes| nodes.matches(labels)));
+        let rooms = self.rooms(snapshot)?.all(labels).filter(|room| room.nodes.as_ref().is_some_and(|nodes| nodes.matches(labels)));
         rooms.filter_map(|room| room.capacity.or(room.maximum_volume_size)).max()
     }
 
@@ -69,29 +76,29 @@ impl<'a> CsiClaim<'a> {
         self.available(node, snapshot).map_or(max / 2, |available| capacity_points(max, available, self.claim.requested))
     }
 
-    fn driver_on<'s>(&self, csi_node: Option<&'s CsiNode>) -> Option<&'s CsiDriverOnNode> {
-        csi_node?.drivers.iter().find(|d| *d.name == *self.driver)
+    fn driver_on<'n>(&self, node: &'n NodeInfo) -> Option<&'n CsiDriverOnNode> {
+        node.csi.as_ref()?.drivers.iter().find(|d| d.name == self.driver)
     }
 
     /// Volumes that the driver can attach to a node, and those that it has.
-    fn slots(&self, node: &NodeInfo, csi_node: Option<&CsiNode>, snapshot: &Snapshot) -> Option<(i64, i64)> {
-        let limit = i64::from(self.driver_on(csi_node)?.allocatable.filter(|limit| *limit > 0)?);
-        Some((limit, i64::try_from(n_attached(node, snapshot, self.driver)).unwrap_or(i64::MAX)))
+    fn slots(&self, node: &NodeInfo) -> Option<(i64, i64)> {
+        let limit = i64::from(self.driver_on(node)?.allocatable.filter(|limit| *limit > 0)?);
+        Some((limit, i64::try_from(node.n_volumes(&self.driver)).unwrap_or(i64::MAX)))
     }
 
-    fn headroom(&self, node: &NodeInfo, csi_node: Option<&CsiNode>, snapshot: &Snapshot, max: i64) -> i64 {
-        self.slots(node, csi_node, snapshot).map_or(max / 2, |(limit, used)| headroom_points(max, limit, used))
+    fn headroom(&self, node: &NodeInfo, max: i64) -> i64 {
+        self.slots(node).map_or(max / 2, |(limit, used)| headroom_points(max, limit, used))
     }
 
     /// Topology keys of the driver on a node, and how many of them the node carries as labels.
-    fn keys(&self, node: &NodeInfo, csi_node: Option<&CsiNode>) -> Option<(i64, i64)> {
-        let keys = &self.driver_on(csi_node)?.topology_keys;
+    fn keys(&self, node: &NodeInfo) -> Option<(i64, i64)> {
+        let keys = &self.driver_on(node)?.topology_keys;
         let carried = keys.iter().filter(|key| node.node.labels.contains_key(key)).count();
         Some((i64::try_from(keys.len()).unwrap_or(i64::MAX), i64::try_from(carried).unwrap_or(i64::MAX)))
     }
 
-    fn topology(&self, node: &NodeInfo, csi_node: Option<&CsiNode>, max: i64) -> i64 {
-        match self.keys(node, csi_node) {
+    fn topology(&self, node: &NodeInfo, max: i64) -> i64 {
+        match self.keys(node) {
             None => max / 2,
             Some((0, _)) => max * 2 / 3,
             Some((keys, carried)) => share(max, carried, keys),
@@ -125,22 +132,17 @@ fn headroom_points(max: i64, limit: i64, used: i64) -> i64 {
 }
 
 impl Scorer<'_> {
-    /// Looked up once for all claims.
-    fn csi_node(&self, node: &NodeInfo) -> Option<&CsiNode> {
-        self.snapshot.csi_nodes.get(&node.node.name).map(|n| &**n)
-    }
-
     /// The mean over the claims, rounded down.
     fn mean(&self, points: impl Fn(&CsiClaim<'_>) -> i64) -> i64 {
         self.claims.iter().map(points).sum::<i64>() / i64::try_from(self.claims.len()).unwrap_or(i64::MAX)
     }
 
     fn points(&self, node: &NodeInfo) -> [i64; 3] {
-        let (max, snapshot, csi_node) = (self.max, self.snapshot, self.csi_node(node));
+        let (max, snapshot) = (self.max, self.snapshot);
         [
             bounded(self.mean(|c| c.capacity(node, snapshot, max.capacity)), max.capacity),
-            bounded(self.mean(|c| c.headroom(node, csi_node, snapshot, max.volume_headroom)), max.volume_headroom),
-            bounded(self.mean(|c| c.topology(node, csi_node, max.topology)), max.topology),
+            bounded(self.mean(|c| c.headroom(node, max.volume_headroom)), max.volume_headroom),
+            bounded(self.mean(|c| c.topology(node, max.topology)), max.topology),
         ]
     }
 
@@ -151,22 +153,32 @@ impl Scorer<'_> {
 }
 
 impl Score for Scorer<'_> {
+    /// Rooms change with everything that drivers make; without any to look at, only the drivers matter.
+    fn reads(&self) -> Reads {
+        if self.claims.iter().any(|c| c.rooms(self.snapshot).is_some()) {
+            return Reads::Anything;
+        }
+        Reads::Node(self.claims.iter().map(|c| Fact::Name(c.driver.clone())).collect())
+    }
+
+    fn names_claims(&self) -> bool {
+        true
+    }
+
     fn raw(&self, node: &NodeInfo) -> i64 {
         total(&self.points(node))
     }
 
     fn components(&self, node: &NodeInfo) -> Components {
-        let (snapshot, csi_node) = (self.snapshot, self.csi_node(node));
-        let capacity = |c: &CsiClaim<'_>| match c.available(node, snapshot) {
+        let capacity = |c: &CsiClaim<'_>| match c.available(node, self.snapshot) {
             None if c.claim.volume.is_some() => "has its volume".into(),
             None => "room not known".into(),
             Some(available) => format!("{available} bytes of room, {} asked for", c.claim.requested),
         };
         let headroom = |c: &CsiClaim<'_>| {
-            c.slots(node, csi_node, snapshot)
-                .map_or_else(|| "no limit known".into(), |(limit, used)| format!("{used} of {limit} volumes attached"))
+            c.slots(node).map_or_else(|| "no limit known".into(), |(limit, used)| format!("{used} of {limit} volumes attached"))
         };
-        let topology = |c: &CsiClaim<'_>| match c.keys(node, csi_node) {
+        let topology = |c: &CsiClaim<'_>| match c.keys(node) {
             None => "not registered on the node".into(),
             Some((0, _)) => "has no topology".into(),
             Some((keys, carried)) => format!("the node carries {carried} of {keys} topology keys"),

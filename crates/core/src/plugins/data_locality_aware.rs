@@ -96,6 +96,7 @@ struct Scorer<'a> {
     /// Nodes that cache the data, by name.
     cached_on: Vec<&'a str>,
     claims: Claims<'a>,
+    snapshot: &'a Snapshot,
     fluid: fluid::Datasets<'a>,
     workload: &'a WorkloadProfile,
     topology: Topology<'a>,
@@ -111,6 +112,7 @@ impl<'a> Scorer<'a> {
             topology: Topology::of(attempt.workload, attempt.snapshot, data_locations.iter().chain(&cached_on)),
             data_locations,
             cached_on,
+            snapshot: attempt.snapshot,
             claims: Claims::of(attempt.pod, attempt.snapshot, &attempt.config.signals),
             fluid: fluid::Datasets::of(attempt.pod, attempt.snapshot, &attempt.config.signals),
             workload: attempt.workload,
@@ -192,13 +194,16 @@ impl<'a> Scorer<'a> {
 impl Score for Scorer<'_> {
     /// Which nodes exist is known: when one comes or goes, everything is looked at anew.
     fn reads(&self) -> Reads {
-        if !self.claims.is_empty() {
-            return Reads::Anything;
-        }
+        let Some(of_claims) = self.claims.reads(self.snapshot).filter(|_| self.fluid.is_empty()) else { return Reads::Anything };
         let name = |name: &&str| Fact::Name(Str::from(*name));
         let number = |n: usize| Fact::Number(n as u64);
         let (zones, racks) = (&self.topology.zones, &self.topology.racks);
-        Reads::Node([number(zones.len()), number(racks.len())].into_iter().chain(zones.iter().chain(racks).map(name)).collect())
+        let topology = zones.iter().chain(racks).map(name);
+        Reads::Node([number(zones.len()), number(racks.len())].into_iter().chain(topology).chain(of_claims).collect())
+    }
+
+    fn names_claims(&self) -> bool {
+        !self.claims.is_empty()
     }
 
     fn raw(&self, node: &NodeInfo) -> i64 {

@@ -39,6 +39,7 @@ mod volume_binding;
 mod volume_restrictions;
 mod volume_zone;
 
+pub(crate) use claims::outline;
 pub(crate) use data_locality_aware::is_local;
 pub(crate) use dynamic_resources::NAME as DYNAMIC_RESOURCES;
 pub use inter_pod_affinity::InterPodAffinity;

@@ -2,15 +2,14 @@
 //! Leaves out which volumes a claim will get: a claim without one counts as a volume of its own.
 
 use super::claims::{claim_not_found, not_owned, refers_to_claim};
+use crate::attached::{inline, volumes_of};
 use crate::features::Features;
-use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal};
+use crate::framework::{Attempt, ClusterEvent, Fact, Filter, Plugin, Prepared, Reads, Refusal};
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
-use aisched_model::pod::{LegacyDisk, Pod, PodVolume};
+use aisched_model::pod::{Pod, PodVolume};
 use aisched_model::snapshot::Snapshot;
-use aisched_model::volume::{Claim, CsiNode};
-use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, BTreeSet};
+use aisched_model::volume::{CsiNode, DriverVolume};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -21,18 +20,6 @@ pub(crate) struct NodeVolumeLimits {
     /// Whether a driver that has to be there can refuse nodes.
     pub(super) features: Features,
 }
-
-/// In-tree plugins whose volumes are a driver's today, wherever drivers are registered at all.
-const MIGRATED: [(&str, &str); 5] = [
-    ("kubernetes.io/aws-ebs", "ebs.csi.aws.com"),
-    ("kubernetes.io/azure-disk", "disk.csi.azure.com"),
-    ("kubernetes.io/cinder", "cinder.csi.openstack.org"),
-    ("kubernetes.io/gce-pd", "pd.csi.storage.gke.io"),
-    ("kubernetes.io/portworx-volume", "pxd.portworx.com"),
-];
-
-/// In-tree plugins that have a driver which their volumes are not counted for.
-const NOT_COUNTED: [&str; 2] = ["kubernetes.io/azure-file", "kubernetes.io/vsphere-volume"];
 
 impl Plugin for NodeVolumeLimits {
     fn name(&self) -> &'static str {
@@ -55,8 +42,8 @@ impl Plugin for NodeVolumeLimits {
                 return Prepared::filter(Unknown(reason));
             }
         }
-        let drivers_needed = self.features.volume_limit_scaling;
-        Prepared::filter(Limits { snapshot, new: attached(pod, snapshot), drivers_needed })
+        let new: Vec<New> = volumes_of(pod, snapshot).into_iter().map(|volume| New::of(volume, snapshot, self.features)).collect();
+        if new.is_empty() { Prepared::default() } else { Prepared::filter(Limits { new }) }
     }
 
     /// kube-scheduler leaves pods waiting when a node comes whose drivers were there before it or that has none, when a driver no longer
@@ -71,7 +58,7 @@ impl Plugin for NodeVolumeLimits {
             ClusterEvent::CsiDriver(old, new) => old.is_some_and(|old| old.needed_on_node) && !new.needed_on_node,
             ClusterEvent::Claim(old, claim) => old.is_none_or(|old| old.volume != claim.volume) && refers_to_claim(pod, claim),
             ClusterEvent::Detached(attachment) => pod.spec.volumes.iter().any(|volume| {
-                matches!(volume, PodVolume::Claim { .. }) || inline(volume).is_some_and(|(driver, _)| *driver == *attachment.driver)
+                matches!(volume, PodVolume::Claim { .. }) || inline(volume).is_some_and(|volume| volume.driver == attachment.driver)
             }),
             _ => false,
         }
@@ -96,54 +83,26 @@ fn claimed(pod: &Pod) -> impl Iterator<Item = (&PodVolume, Str)> {
     volumes.zip(pod.claims())
 }
 
-/// A volume as its driver knows it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Attached<'a> {
-    driver: &'a str,
-    handle: Cow<'a, str>,
-    /// Counts only where drivers are registered: an in-tree plugin's, which the driver took over.
-    migrated: bool,
+/// A volume that the pod brings.
+struct New {
+    volume: DriverVolume,
+    /// The driver has to be on the node.
+    driver_needed: bool,
+    /// The volume, or another of its handle, is on some node already.
+    in_use: bool,
 }
 
-/// The volumes that have to be attached for a pod; those that cannot be told are left out.
-fn attached<'a>(pod: &'a Pod, snapshot: &'a Snapshot) -> Vec<Attached<'a>> {
-    let inline = pod.spec.volumes.iter().filter_map(inline).map(|(driver, handle)| Attached { driver, handle, migrated: true });
-    let claimed = claimed(pod).filter_map(|(_, name)| of_claim(snapshot.claim(&pod.namespace, &name)?, snapshot));
-    let mut all: Vec<Attached<'a>> = inline.chain(claimed).collect();
-    all.sort_unstable();
-    // One disk may be known in both ways.
-    all.dedup_by(|other, one| (other.driver, &other.handle) == (one.driver, &one.handle));
-    all
-}
-
-/// Driver and handle of a disk that is written in a pod.
-fn inline(volume: &PodVolume) -> Option<(&str, Cow<'_, str>)> {
-    match volume {
-        PodVolume::Disk(LegacyDisk::Gce { name, .. }) => {
-            Some(("pd.csi.storage.gke.io", format!("projects/UNSPECIFIED/zones/UNSPECIFIED/disks/{name}").into()))
-        }
-        PodVolume::Disk(LegacyDisk::Ebs { id }) => Some(("ebs.csi.aws.com", id.rsplit('/').next().unwrap_or(id).into())),
-        PodVolume::Migrated { driver, handle } => Some((driver, Cow::Borrowed(handle))),
-        PodVolume::Disk(LegacyDisk::Iscsi { .. } | LegacyDisk::Rbd { .. }) => None,
-        PodVolume::Claim { .. } | PodVolume::Ephemeral { .. } | PodVolume::Csi { .. } => None,
+impl New {
+    fn of(volume: DriverVolume, snapshot: &Snapshot, features: Features) -> Self {
+        let needed = |driver: &str| snapshot.csi_drivers.get(driver).is_some_and(|d| d.needed_on_node);
+        let driver_needed = features.volume_limit_scaling && needed(&volume.driver);
+        Self { driver_needed, in_use: snapshot.handles.contains_key(&volume.handle), volume }
     }
-}
 
-fn of_claim<'a>(claim: &'a Claim, snapshot: &'a Snapshot) -> Option<Attached<'a>> {
-    let Some(volume) = claim.volume.as_ref().and_then(|v| snapshot.volumes.get(v)) else { return of_class(claim, snapshot) };
-    let (driver, handle) = (volume.driver.as_deref()?, volume.handle.as_deref()?);
-    (!driver.is_empty() && !handle.is_empty()).then(|| Attached { driver, handle: handle.into(), migrated: volume.in_tree.is_some() })
-}
-
-/// A claim without a volume: one that its class's provisioner will make. The handle is none that a driver would give.
-fn of_class<'a>(claim: &'a Claim, snapshot: &'a Snapshot) -> Option<Attached<'a>> {
-    let provisioner = &*snapshot.classes.get(claim.storage_class.as_ref()?)?.provisioner;
-    if provisioner.is_empty() || NOT_COUNTED.contains(&provisioner) {
-        return None;
+    fn is_on(&self, node: &NodeInfo) -> bool {
+        let handles = node.volumes.get(&self.volume.driver);
+        handles.and_then(|handles| handles.get(&self.volume.handle)).is_some_and(|by| by.pods > 0)
     }
-    let migrated = MIGRATED.iter().find(|(in_tree, _)| *in_tree == provisioner).map(|(_, driver)| *driver);
-    let handle = format!("\0{}/{}", claim.namespace, claim.name).into();
-    Some(Attached { driver: migrated.unwrap_or(provisioner), handle, migrated: migrated.is_some() })
 }
 
 /// What cannot be told of a claim, on any node.
@@ -159,12 +118,9 @@ impl Filter for Unknown {
     }
 }
 
-struct Limits<'a> {
-    snapshot: &'a Snapshot,
-    /// The pod's volumes, each once.
-    new: Vec<Attached<'a>>,
-    /// Whether a driver may say that it has to be on the node.
-    drivers_needed: bool,
+struct Limits {
+    /// The pod's volumes, each once; those of one driver stand together.
+    new: Vec<New>,
 }
 
 /// Why a node is out.
@@ -173,83 +129,36 @@ enum Excess<'a> {
     TooMany { driver: &'a str, in_use: usize, new: usize, limit: i32 },
 }
 
-impl Limits<'_> {
+impl Limits {
     fn excess(&self, node: &NodeInfo) -> Option<Excess<'_>> {
-        let csi_node = self.snapshot.csi_nodes.get(&node.node.name);
-        let new = || self.new.iter().filter(|v| !v.migrated || csi_node.is_some());
-        let on_node = |driver: &str| csi_node.and_then(|n| n.drivers.iter().find(|d| *d.name == *driver));
-        let needed = |driver: &str| self.drivers_needed && self.snapshot.csi_drivers.get(driver).is_some_and(|d| d.needed_on_node);
-        if let Some(missing) = new().find(|v| needed(v.driver) && on_node(v.driver).is_none()) {
-            return Some(Excess::NoDriver(missing.driver));
+        // An in-tree plugin's volume counts only where drivers are registered.
+        let counts = |new: &&New| !new.volume.migrated || node.csi.is_some();
+        let on_node = |driver: &Str| node.csi.as_ref().and_then(|n| n.drivers.iter().find(|d| d.name == *driver));
+        if let Some(missing) = self.new.iter().filter(counts).find(|v| v.driver_needed && on_node(&v.volume.driver).is_none()) {
+            return Some(Excess::NoDriver(&missing.volume.driver));
         }
-        let limited = || new().filter(|v| on_node(v.driver).is_some_and(|d| d.allocatable.is_some()));
-        let lowest = limited().filter_map(|v| on_node(v.driver)?.allocatable).min()?;
-        if self.at_most(node) + limited().count() <= usize::try_from(lowest).unwrap_or(0) {
-            return None; // however they are counted
-        }
-        let in_use = in_use(node, self.snapshot);
-        let drivers: BTreeSet<&str> = limited().map(|v| v.driver).collect();
-        drivers.into_iter().find_map(|driver| {
+        self.new.chunk_by(|a, b| a.volume.driver == b.volume.driver).find_map(|of_driver| {
+            let driver = &of_driver.first()?.volume.driver;
             let limit = on_node(driver)?.allocatable?;
-            let here = in_use.get(driver);
-            let new = limited().filter(|v| v.driver == driver && here.is_none_or(|h| !h.by_pods.contains(&*v.handle))).count();
-            let in_use = here.map_or(0, InUse::len);
+            let new = of_driver.iter().filter(counts).filter(|v| !v.is_on(node)).count();
+            let in_use = node.n_volumes(driver);
             let over = new > 0 && i64::try_from(in_use + new).unwrap_or(i64::MAX) > i64::from(limit);
             over.then_some(Excess::TooMany { driver, in_use, new, limit })
         })
     }
+}
 
-    /// More volumes are not attached to the node: the quick count.
-    fn at_most(&self, node: &NodeInfo) -> usize {
-        let by_pods: usize = node.pods.iter().map(|p| p.pod.spec.volumes.len()).sum();
-        by_pods + self.snapshot.attached.get(&node.node.name).map_or(0, BTreeMap::len)
+impl Filter for Limits {
+    /// Volumes that are on no node yet are new wherever the pod goes: which ones they are does not matter.
+    fn reads(&self) -> Reads {
+        let facts = self.new.iter().flat_map(|New { volume, driver_needed, in_use }| {
+            let flags = u64::from(*driver_needed) | u64::from(volume.migrated) << 1;
+            let handle = in_use.then(|| Fact::Name(volume.handle.clone()));
+            [Fact::Name(volume.driver.clone()), Fact::Number(flags)].into_iter().chain(handle)
+        });
+        Reads::Node(facts.collect())
     }
-}
 
-/// The CSI driver that attaches a claim's volume, or will; `None` when no driver does.
-pub(super) fn csi_driver<'a>(claim: &'a Claim, snapshot: &'a Snapshot) -> Option<&'a str> {
-    of_claim(claim, snapshot).map(|volume| volume.driver).filter(|driver| !driver.starts_with("kubernetes.io/"))
-}
-
-/// How many volumes of a driver are attached to a node.
-pub(super) fn n_attached(node: &NodeInfo, snapshot: &Snapshot, driver: &str) -> usize {
-    in_use(node, snapshot).get(driver).map_or(0, InUse::len)
-}
-
-/// The volumes attached to a node, by driver.
-fn in_use<'a>(node: &'a NodeInfo, snapshot: &'a Snapshot) -> BTreeMap<&'a str, InUse<'a>> {
-    let mut all: BTreeMap<&str, InUse<'_>> = BTreeMap::new();
-    for placed in &node.pods {
-        for volume in attached(&placed.pod, snapshot) {
-            all.entry(volume.driver).or_default().by_pods.insert(volume.handle);
-        }
-    }
-    for attachment in snapshot.attached.get(&node.node.name).into_iter().flat_map(BTreeMap::values) {
-        let volume = attachment.volume.as_ref().and_then(|v| snapshot.volumes.get(v)).filter(|v| v.in_tree.is_none());
-        let Some(handle) = volume.and_then(|v| v.handle.as_deref()) else { continue };
-        let here = all.entry(&attachment.driver).or_default();
-        if !here.by_pods.contains(handle) {
-            here.lingering.insert(handle);
-        }
-    }
-    all
-}
-
-/// Handles of one driver's volumes on a node.
-#[derive(Default)]
-struct InUse<'a> {
-    by_pods: BTreeSet<Cow<'a, str>>,
-    /// Attached, but used by no pod that is known.
-    lingering: BTreeSet<&'a str>,
-}
-
-impl InUse<'_> {
-    fn len(&self) -> usize {
-        self.by_pods.len() + self.lingering.len()
-    }
-}
-
-impl Filter for Limits<'_> {
     fn reads_node_only(&self) -> bool {
         true
     }

@@ -39,7 +39,7 @@ fn compare(random: &mut Random, cluster: &Cluster, plugin: &dyn Plugin, pod: &Po
             None => {
                 let mut coming = random.pod(&format!("coming-{step}"));
                 coming.node = Some(follows.node().node.name.clone());
-                let placed = PlacedPod { pod: Arc::new(coming), io: IoDemand::default() };
+                let placed = PlacedPod::new(Arc::new(coming), IoDemand::default());
                 follows.add(placed.clone());
                 again.add(placed);
             }

@@ -7,14 +7,16 @@ use super::args::VolumeBindingArgs;
 use super::claims::refers_to_claim;
 use super::node_resources_fit::interpolate;
 use crate::features::Features;
-use crate::framework::{Attempt, ClusterEvent, Filter, MAX_SCORE, Plugin, Prepared, Refusal, RefusalCode, Score, Trait};
+use crate::framework::{Attempt, ClusterEvent, Filter, MAX_SCORE, Plugin, Prepared, Reads, Refusal, RefusalCode, Score, Trait};
+use aisched_model::Str;
 use aisched_model::node::NodeInfo;
 use aisched_model::pod::Pod;
 use aisched_model::volume::VolumePlan;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
-use claims::{Claims, Obstacles, Placement};
+use alloc::vec::Vec;
+use claims::{Claims, Obstacles, Placement, migrated_plugins};
 
 /// kube-scheduler's plugin of the same name.
 #[derive(Default)]
@@ -36,7 +38,8 @@ impl Plugin for VolumeBinding {
             Ok(claims) if claims.is_empty() => Prepared::default(),
             Ok(claims) => {
                 let timeout_ms = self.args.bind_timeout_ms;
-                let prepared = Prepared::filter(Fit { claims: claims.clone(), timeout_ms });
+                let fit = Fit { reads: claims.reads(attempt.snapshot), claims: claims.clone(), timeout_ms };
+                let prepared = if claims.suit_every_node() { Prepared::default() } else { Prepared::filter(fit) };
                 let scores = self.features.storage_capacity_scoring;
                 if scores { prepared.and_score(Room { claims, args: &self.args }) } else { prepared }
             }
@@ -62,13 +65,18 @@ impl Plugin for VolumeBinding {
 /// Leaves the nodes that have what the claims need.
 struct Fit<'a> {
     claims: Claims<'a>,
+    reads: Reads,
     timeout_ms: u64,
 }
 
 impl Filter for Fit<'_> {
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
-        let obstacles = self.claims.on(&node.node).err()?;
+        let obstacles = self.claims.on(node).err()?;
         Some(Refusal { code: RefusalCode::Unresolvable, reasons: obstacles.reasons().map(Into::into).collect() })
+    }
+
+    fn reads(&self) -> Reads {
+        self.reads.clone()
     }
 
     fn reads_node_only(&self) -> bool {
@@ -79,8 +87,12 @@ impl Filter for Fit<'_> {
         self.claims.one_trait()
     }
 
+    fn passes(&self) -> Option<Vec<&Str>> {
+        self.claims.named_values()
+    }
+
     fn detail(&self, node: &NodeInfo) -> Option<String> {
-        match self.claims.on(&node.node).err()? {
+        match self.claims.on(node).err()? {
             Obstacles { no_room: Some(short), .. } => Some(self.claims.shortage(&node.node, &short)),
             Obstacles { no_volume: Some(claim), .. } => Some(format!("claim {}", claim.name)),
             Obstacles { out_of_reach: Some(volume), .. } => Some(format!("volume {}", volume.name)),
@@ -89,11 +101,11 @@ impl Filter for Fit<'_> {
     }
 
     fn volumes(&self, node: &NodeInfo) -> Option<VolumePlan> {
-        let Placement { bind, provision } = self.claims.on(&node.node).ok()?;
+        let Placement { bind, provision } = self.claims.on(node).ok()?;
         let plan = VolumePlan {
             timeout_ms: self.timeout_ms,
             node_labels: node.node.labels.clone(),
-            migrated_plugins: self.claims.migrated_plugins(&node.node.name).to_vec(),
+            migrated_plugins: migrated_plugins(node).to_vec(),
             bind: bind.into_iter().map(|(claim, volume)| (claim.clone(), volume.clone())).collect(),
             provision: provision.into_iter().map(|(claim, _)| claim.clone()).collect(),
         };
@@ -108,6 +120,10 @@ struct Room<'a> {
 }
 
 impl Score for Room<'_> {
+    fn reads(&self) -> Reads {
+        if self.claims.all_bound() { Reads::node() } else { Reads::Anything }
+    }
+
     /// The mean over the storage classes, rounded; without any, 0. Volumes that are there count before room for new ones.
     ///
     /// Example: 25 of 100 asked for in one class and 50 of 50 in another: (75 + 0) / 2 = 38.
@@ -115,7 +131,7 @@ impl Score for Room<'_> {
         if self.claims.all_bound() {
             return 0;
         }
-        let Ok(placement) = self.claims.on(&node.node) else { return 0 };
+        let Ok(placement) = self.claims.on(node) else { return 0 };
         let mut classes: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
         for (claim, volume) in &placement.bind {
             let (requested, capacity) = classes.entry(&volume.storage_class).or_default();

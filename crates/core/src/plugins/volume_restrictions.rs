@@ -2,7 +2,7 @@
 //! Leaves out which kinds of disks cannot be shared: the model names the kinds.
 
 use super::claims::{claim_not_found, uses_claim};
-use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal};
+use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal};
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
 use aisched_model::pod::{LegacyDisk, Pod, PodVolume};
@@ -107,6 +107,11 @@ impl Restricted<'_> {
 }
 
 impl Filter for Restricted<'_> {
+    /// Disks are written in the pod; users of a claim may be anywhere.
+    fn reads(&self) -> Reads {
+        if self.in_use.is_empty() { Reads::node() } else { Reads::Anything }
+    }
+
     fn reads_node_only(&self) -> bool {
         true
     }

@@ -2,7 +2,7 @@
 //! Leaves out node affinity of volumes and claims that are not bound yet: that is `volume_binding`'s.
 
 use super::claims::{claim_not_found, class_not_found, uses_claim, volume_not_found};
-use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Refusal};
+use crate::framework::{Attempt, ClusterEvent, Fact, Filter, Plugin, Prepared, Reads, Refusal};
 use aisched_model::Str;
 use aisched_model::labels::Labels;
 use aisched_model::node::NodeInfo;
@@ -74,15 +74,15 @@ fn bound_volume<'a>(attempt: &Attempt<'a>, name: &Str) -> Result<Option<&'a Volu
 }
 
 /// A label of a volume that names zones or regions.
-#[derive(PartialEq)]
-struct Zones<'a> {
+#[derive(PartialEq, Hash)]
+pub(super) struct Zones<'a> {
     key: &'static str,
     key_today: &'static str,
     values: Vec<&'a str>,
 }
 
 /// Values are joined by `__`; a label with an empty one among them counts for nothing.
-fn named_zones(volume: &Volume) -> impl Iterator<Item = Zones<'_>> {
+pub(super) fn named_zones(volume: &Volume) -> impl Iterator<Item = Zones<'_>> {
     TOPOLOGY.into_iter().filter_map(|(key, key_today)| {
         let values: Vec<&str> = volume.labels.get(key)?.split("__").map(str::trim).collect();
         values.iter().all(|v| !v.is_empty()).then_some(Zones { key, key_today, values })
@@ -107,6 +107,14 @@ impl InZone<'_> {
 }
 
 impl Filter for InZone<'_> {
+    fn reads(&self) -> Reads {
+        let facts = self.zones.iter().flat_map(|(_, zones)| {
+            let values = zones.values.iter().map(|value| Fact::Name(Str::from(*value)));
+            [Fact::Name(zones.key.into()), Fact::Number(zones.values.len() as u64)].into_iter().chain(values)
+        });
+        Reads::Node(facts.collect())
+    }
+
     fn reads_node_only(&self) -> bool {
         true
     }

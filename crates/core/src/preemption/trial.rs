@@ -1,6 +1,7 @@
 //! Tries what the filters would say of a node if pods came to it or left it; the cluster itself stays as it is.
 //! Leaves out which pods: nominated ones in every attempt, victims in preemption.
 
+use crate::attached::volumes_of;
 use crate::framework::{Attempt, Filter, Follower, Plugin, Prepared, Refusal};
 use crate::profile::Points;
 use aisched_model::node::{NodeInfo, PlacedPod};
@@ -85,7 +86,8 @@ impl<'t, 'a> Trial<'t, 'a> {
         self.world.as_ref().map_or(&self.node, |world| &world.nodes[self.idx])
     }
 
-    pub(crate) fn add(&mut self, placed: PlacedPod) {
+    pub(crate) fn add(&mut self, mut placed: PlacedPod) {
+        placed.volumes = volumes_of(&placed.pod, self.attempt.snapshot);
         self.node_mut().add(placed.clone());
         self.changed(true, placed);
     }
@@ -137,7 +139,7 @@ impl<'t, 'a> Trial<'t, 'a> {
     }
 
     /// Tells whoever counts.
-    fn moved(&mut self, PlacedPod { pod, io }: &PlacedPod, came: bool) {
+    fn moved(&mut self, PlacedPod { pod, io, .. }: &PlacedPod, came: bool) {
         let node = &self.attempt.snapshot.nodes[self.idx].node;
         if let Some(world) = &mut self.world {
             count_claims(world, pod, &node.name, came);

@@ -1,6 +1,8 @@
 //! How near a pod's claims are to a node (`scoring.md` §3, PVC locality), from watched state alone.
 //! Refuses nothing and binds nothing: that is the volume plugins' business.
 
+use crate::framework::Fact;
+use crate::plugins::claims::names_nodes;
 use aisched_model::Str;
 use aisched_model::foreign::Replicas;
 use aisched_model::node::{Node, NodeInfo};
@@ -75,6 +77,11 @@ impl<'a> Hosts<'a> {
         }
     }
 
+    fn none(&self) -> bool {
+        let replicas = self.replicas.is_some_and(|(volume, replicas)| replicas.are_there(volume));
+        self.attached.is_none() && !replicas && self.clients.is_none()
+    }
+
     fn what_is_on(&self, node: &Str) -> Option<&'static str> {
         match () {
             () if self.attached.is_some_and(|nodes| nodes.values().any(|n| n == node)) => Some("attached to this node"),
@@ -127,6 +134,30 @@ impl<'a> Claims<'a> {
 
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What points come from beside the node; `None` when it is what may be anywhere in the cluster: users of volumes, volumes to choose
+    /// from, or nodes by name.
+    pub(super) fn reads(&self, snapshot: &Snapshot) -> Option<Vec<Fact>> {
+        let mut facts = Vec::new();
+        for (_, place) in &self.0 {
+            match place {
+                Place::Nowhere(_) => facts.push(Fact::Number(0)),
+                Place::Unbound(Unbound { selected: None, provision, there: None }) => {
+                    facts.push(provision.map_or(Fact::Number(1), |terms| Fact::Terms(terms.to_vec())));
+                }
+                Place::Bound { volume, users: [], hosts, node_keys } => match &volume.node_affinity {
+                    None if hosts.none() => facts.push(Fact::Number(2)),
+                    Some(terms) if !names_nodes(volume, snapshot) => {
+                        facts.extend([Fact::Terms(terms.clone()), Fact::Number(3 + node_keys.len() as u64)]);
+                        facts.extend(node_keys.iter().map(|key| Fact::Name(Str::from(*key))));
+                    }
+                    None | Some(_) => return None,
+                },
+                Place::Unbound(_) | Place::Bound { .. } => return None,
+            }
+        }
+        Some(facts)
     }
 
     /// The mean over the claims; half of `max` without any.
@@ -249,7 +280,7 @@ impl<'a> Unbound<'a> {
         let default = || class_of(None, snapshot).map_or("", |c| &*c.name);
         let class = claim.storage_class.as_deref().unwrap_or_else(default);
         let any_node_will_do = matches!(new.provision, Some([]));
-        let there = (!any_node_will_do).then(|| There::of(claim, class, snapshot));
+        let there = (!any_node_will_do).then(|| There::of(claim, class, snapshot)).filter(|there| !there.is_empty());
         Self { selected: claim.selected_node.as_deref(), there, ..new }
     }
 
@@ -274,6 +305,10 @@ impl<'a> There<'a> {
         let own = snapshot.claimed_volumes.get(&(claim.namespace.clone(), claim.name.clone())).into_iter().flat_map(|v| v.values());
         let own = own.map(|v| &**v).filter(|v| would_do(v, claim, class)).collect();
         Self { claim, class, own, free: snapshot.free_volumes.get(class) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.free.is_none()
     }
 
     fn within_reach(&self, node: &Node) -> bool {

@@ -450,7 +450,7 @@ fn node_events_help_by_the_topology_keys_of_affinity_and_by_any_label_that_goes(
         assert_eq!(helped, [nearer, others, others], "{old} to {new}");
     }
     let guard = wanting("", [(Apart, term("zone", "app"))]);
-    let on_it = |pod: Pod| PlacedPod { pod: Arc::new(pod), io: IoDemand::default() };
+    let on_it = |pod: Pod| PlacedPod::new(Arc::new(pod), IoDemand::default());
     for (pods, helped) in [(vec![], false), (vec![on_it(pod("q"))], false), (vec![on_it(pod("q")), on_it(guard)], true)] {
         let node = node_of("n zone=1");
         let event = ClusterEvent::NodeGone(&node, &pods);

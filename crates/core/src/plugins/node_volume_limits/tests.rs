@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::fixture::{Cluster, claiming, node, pod, with};
-use aisched_model::volume::{Attachment, CsiDriver, CsiDriverOnNode, StorageClass, Volume};
+use aisched_model::pod::LegacyDisk;
+use aisched_model::volume::{Attachment, Claim, CsiDriver, CsiDriverOnNode, StorageClass, Volume};
 use alloc::boxed::Box;
 
 const FULL: &str = "node(s) exceed max volume count";

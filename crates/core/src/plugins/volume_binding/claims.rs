@@ -3,16 +3,16 @@
 
 mod shortage;
 
-use crate::framework::Trait;
-use crate::plugins::claims::{claim_not_found, not_owned, refers_to_claim};
+use crate::framework::{Basis, Fact, Reads, Trait};
+use crate::plugins::claims::{claim_not_found, names_nodes, not_owned, refers_to_claim};
 use aisched_model::Str;
 use aisched_model::labels::Labels;
-use aisched_model::node::Node;
+use aisched_model::node::{Node, NodeInfo};
 use aisched_model::pod::{Pod, PodVolume};
-use aisched_model::selector::any_term_matches;
+use aisched_model::selector::{Operator, Requirement, any_term_matches};
 use aisched_model::snapshot::Snapshot;
 use aisched_model::topology::Nearby;
-use aisched_model::volume::{BindingMode, Claim, CsiNode, StorageCapacity, StorageClass, Volume};
+use aisched_model::volume::{BindingMode, Claim, StorageCapacity, StorageClass, Volume};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
@@ -33,8 +33,6 @@ pub(super) struct Claims<'a> {
     waiting: Vec<Unbound<'a>>,
     /// What is promised of each room to claims of other pods, by the room's name.
     promised: BTreeMap<(&'a Str, &'a Str), i64>,
-    /// Where drivers took over from in-tree plugins.
-    csi_nodes: Option<&'a BTreeMap<Str, Arc<CsiNode>>>,
 }
 
 /// A claim that is bound when its pod has a node, and where to look for a volume.
@@ -110,7 +108,7 @@ impl<'a> Claims<'a> {
                 found.push(claim);
             }
         }
-        let mut claims = Self { csi_nodes: Some(&snapshot.csi_nodes), ..Self::default() };
+        let mut claims = Self::default();
         for claim in found {
             if let Some(volume) = claim.volume.as_ref().filter(|_| claim.bind_completed) {
                 claims.bound.push(snapshot.volumes.get(volume).map(|v| &**v));
@@ -150,19 +148,51 @@ impl<'a> Claims<'a> {
         self.bound.is_empty() && self.selected.is_empty() && self.waiting.is_empty()
     }
 
-    /// Plugins whose volumes are a driver's on the node.
-    pub(super) fn migrated_plugins(&self, node: &str) -> &'a [Str] {
-        self.csi_nodes.and_then(|nodes| nodes.get(node)).map_or(&[], |csi_node| &csi_node.migrated_plugins)
-    }
-
-    fn reaches(&self, volume: &Volume, node: &Node) -> bool {
-        let migrated = if volume.migrated_affinity.is_some() { self.migrated_plugins(&node.name) } else { &[] };
-        volume.is_reachable_once_bound(&node.labels, migrated)
-    }
-
     /// Whether all claims have their volumes, so that nothing is to be chosen.
     pub(super) fn all_bound(&self) -> bool {
         self.selected.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Whether all claims have volumes that every node reaches.
+    pub(super) fn suit_every_node(&self) -> bool {
+        let anywhere = |v: &Volume| v.node_affinity.is_none() && v.migrated_affinity.is_none();
+        self.all_bound() && self.bound.iter().all(|volume| volume.is_some_and(anywhere))
+    }
+
+    /// What verdicts come from: the affinity of volumes, unless it names nodes one by one, and where classes may have volumes made. What
+    /// volumes and room there are for claims without one changes all the time.
+    pub(super) fn reads(&self, snapshot: &Snapshot) -> Reads {
+        let mut basis = Basis::new();
+        for volume in &self.bound {
+            match volume {
+                None => basis.push(Fact::Number(0)),
+                Some(volume) if names_nodes(volume, snapshot) => return Reads::Anything,
+                Some(volume) => {
+                    basis.push(Fact::Name(volume.in_tree.clone().unwrap_or_default()));
+                    let affinities = [&volume.node_affinity, &volume.migrated_affinity];
+                    basis.extend(affinities.map(|terms| terms.clone().map_or(Fact::Number(1), Fact::Terms)));
+                }
+            }
+        }
+        for unbound in self.selected.iter().chain(&self.waiting) {
+            if !unbound.is_made_by_class_alone() {
+                return Reads::Anything;
+            }
+            basis.push(Fact::Name(unbound.class.provisioner.clone()));
+            basis.push(Fact::Terms(unbound.class.allowed_topologies.clone()));
+        }
+        Reads::Node(basis)
+    }
+
+    /// The values of the one label that tells, of which a node must have one; `None` when that cannot be said.
+    pub(super) fn named_values(&self) -> Option<Vec<&'a Str>> {
+        let terms = self.bound.iter().flatten().filter_map(|volume| volume.node_affinity.as_ref()).flatten();
+        let mut values = Vec::new();
+        for term in terms {
+            let [Requirement { operator: Operator::In, values: named, .. }] = term.labels.as_slice() else { return None };
+            values.extend(named);
+        }
+        Some(values)
     }
 
     /// What of a node tells whether it reaches the volumes, when all claims have theirs and one label tells.
@@ -178,9 +208,10 @@ impl<'a> Claims<'a> {
     }
 
     /// What a node has for the claims, or what it lacks.
-    pub(super) fn on(&self, node: &Node) -> Result<Placement<'a>, Obstacles<'a>> {
+    pub(super) fn on(&self, info: &NodeInfo) -> Result<Placement<'a>, Obstacles<'a>> {
+        let node = &*info.node;
         let mut obstacles = Obstacles::default();
-        match self.bound.iter().find(|volume| volume.is_none_or(|v| !self.reaches(v, node))) {
+        match self.bound.iter().find(|volume| volume.is_none_or(|v| !v.is_reachable_once_bound(&node.labels, migrated_plugins(info)))) {
             Some(Some(volume)) => obstacles.out_of_reach = Some(volume),
             Some(None) => obstacles.lost = true,
             None => {}
@@ -213,6 +244,11 @@ impl<'a> Claims<'a> {
         }
         if obstacles.none() { Ok(placement) } else { Err(obstacles) }
     }
+}
+
+/// Plugins whose volumes are a driver's on the node.
+pub(super) fn migrated_plugins(node: &NodeInfo) -> &[Str] {
+    node.csi.as_ref().map_or(&[], |csi_node| &csi_node.migrated_plugins)
 }
 
 /// The claim of a pod's volume, or why no node will do as long as it is like this.
@@ -276,6 +312,12 @@ impl<'a> Unbound<'a> {
                 && self.claim.selector.as_ref().is_none_or(|s| s.matches(&volume.labels))
                 && volume.access_modes.contains(self.claim.access_modes)
         })
+    }
+
+    /// Whether nothing but its class says where its volume can be made: there is none that it could have, and no room is known.
+    fn is_made_by_class_alone(&self) -> bool {
+        let unknown = matches!(self.room, Room::Unknown) && self.failing.is_empty();
+        unknown && self.claim.selected_node.is_none() && self.reserved.is_none() && self.free.is_none()
     }
 
     /// Whether volumes of the class are made for this node at all.

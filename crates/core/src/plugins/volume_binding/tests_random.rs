@@ -136,7 +136,7 @@ fn indices_find_what_a_walk_over_all_volumes_finds() {
         let pod = claiming("p", ["c0", "c1", "c2"]);
         let claims = Claims::of(&pod, &cluster.snapshot).unwrap_or_default();
         for info in &cluster.snapshot.nodes {
-            let found = claims.on(&info.node).ok();
+            let found = claims.on(info).ok();
             let found = found.map(|p| p.bind.iter().map(|(c, v)| (c.name.clone(), v.name.clone())).collect::<Vec<_>>());
             n_found += usize::from(found.is_some());
             assert_eq!(found, naive(&cluster.snapshot, &info.node), "seed {seed}, node {}", info.node.name);
