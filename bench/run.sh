@@ -9,8 +9,12 @@ usage() {
   cat <<EOF
 Runs kube-scheduler and the AI Storage Scheduler in turn, round by round, on the same control plane and workload.
 
-usage: bench/${0##*/} [--nodes N] [--pods N] [--bound N] [--rounds N] [--workload A,B | --all] [--schedulers A,B] [--output table|json] [--timeout S]
+usage: bench/${0##*/} --report [FLAG...]
+       bench/${0##*/} [--nodes N] [--pods N] [--bound N] [--rounds N] [--workload A,B | --all] [--schedulers A,B] [--output table|json] [--timeout S]
 
+  --report          ten workloads on 5,000 nodes, 1,000 pods, three rounds of kube-scheduler, ours and the null binder; the table and
+                    plots go to bench/RESULTS.md and bench/plots, anew after every workload: 25 to 35 minutes on two idle cores.
+                    One that fails is named, and the others are measured all the same. Other flags may follow
   --nodes N         nodes                                            [500]
   --pods N          pods, or as many as the nodes take of a workload [1000]
   --bound N         small pods that have nodes before any scheduler starts: for memory and cold start   [0]
@@ -50,6 +54,15 @@ say "building (the first time takes some minutes)"
 cargo build --release --manifest-path "$ROOT/Cargo.toml" "${packages[@]}" >&2 || fail "the programs could not be built"
 target="${CARGO_TARGET_DIR:-$ROOT/target}/release"
 controlplane=$("$ROOT/scripts/lib/controlplane.sh") || fail "the control plane could not be built"
+
+if [ "${1:-}" = --report ]; then
+  shift
+  command="bench/run.sh --report${*:+ $*}"
+  set -- --nodes 5000 --pods 1000 --rounds 3 --schedulers kube-scheduler,ours,null-binder \
+    --workload basic,csi-volumes,in-tree-volumes,pod-affinity,pod-anti-affinity,preferred-pod-anti-affinity,node-affinity,spread,preferred-spread,unschedulable \
+    --report "$ROOT/bench/RESULTS.md" \
+    --title "$(date -u +%F), commit $(git -C "$ROOT" rev-parse --short HEAD 2>/dev/null || echo unknown), load average $(cut -d' ' -f1 /proc/loadavg) at the start: \`$command\`" "$@"
+fi
 
 exec "$target/aisched-bench" compare --controlplane "$controlplane" --scheduler "${SCHEDULER:-$target/ai-storage-scheduler}" \
   --crd "$ROOT/config/crd/aistorageconfig.yaml" "$@"

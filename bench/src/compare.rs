@@ -4,6 +4,7 @@
 use crate::api::Api;
 use crate::measure::{Bench, Sample};
 use crate::process::{Program, quiet};
+use crate::results;
 use crate::schedulers::{Contender, Programs};
 use crate::table::{Entry, Report, render};
 use crate::workload::Workload;
@@ -22,6 +23,7 @@ const CONTROLLERS: &str = "*,-node-lifecycle-controller,-taint-eviction-controll
 
 /// Flags of `compare`.
 #[derive(clap::Args)]
+#[command(args_override_self = true)]
 pub(crate) struct CompareArgs {
     /// Nodes
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
@@ -47,6 +49,12 @@ pub(crate) struct CompareArgs {
     /// A table for people, or one JSON object
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
+    /// Also write tables and plots into this Markdown file, and go on after a workload that fails [run.sh sets this]
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Heading of what is written [run.sh sets this]
+    #[arg(long, value_name = "TEXT", default_value = "Measured")]
+    title: String,
     /// Seconds that all pods may take to be bound in one run
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
@@ -72,23 +80,42 @@ pub(crate) async fn run(args: CompareArgs) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let workloads = if args.all { Workload::value_variants() } else { &args.workload };
-    for workload in workloads {
+    let (began, mut outcomes) = (Instant::now(), Vec::new());
+    for (i, workload) in workloads.iter().enumerate() {
+        let minutes = began.elapsed().as_secs() / 60;
+        eprintln!("workload {} of {}: {workload:?}, after {minutes} min", i + 1, workloads.len());
         let folder = tempfile::Builder::new().prefix("aisched-bench.").tempdir().context("cannot make a temporary folder")?;
         let result = tokio::select! {
             result = compare(&args, *workload, folder.path()) => result,
             _ = terminate.recv() => bail!("stopped by SIGTERM"),
             _ = interrupt.recv() => bail!("stopped by Ctrl-C"),
         };
-        match result {
-            Ok(report) if args.output == Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
-            Ok(report) => println!("{}", render(&report)),
+        let outcome = match result {
+            Ok(report) => {
+                match args.output {
+                    Output::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+                    Output::Table => println!("{}", render(&report)),
+                }
+                Ok(report)
+            }
             Err(error) => {
                 eprintln!("the logs are kept in {}", folder.keep().display());
-                return Err(error);
+                if args.report.is_none() {
+                    return Err(error);
+                }
+                eprintln!("error: {workload:?}: {error:#}");
+                Err(format!("{error:#}"))
             }
+        };
+        outcomes.push((*workload, outcome));
+        if let Some(file) = &args.report {
+            results::write(file, &args.title, &outcomes)?;
         }
     }
-    Ok(())
+    match outcomes.iter().filter(|(_, outcome)| outcome.is_err()).count() {
+        0 => Ok(()),
+        n => bail!("{n} of {} workloads failed", outcomes.len()),
+    }
 }
 
 /// As many pods as were asked for, or as the nodes take of this workload.

@@ -7,6 +7,7 @@ mod judge;
 mod measure;
 mod null_binder;
 mod process;
+mod results;
 mod schedulers;
 mod table;
 mod volumes;
