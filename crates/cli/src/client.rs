@@ -4,8 +4,9 @@
 use crate::tables::note;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::builder::NonEmptyStringValueParser;
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
+use hyper::http::request::Builder;
 use hyper::{Request, StatusCode, Uri, header};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HttpClient;
@@ -62,7 +63,7 @@ fn server(text: &str) -> Result<Uri, String> {
 
 /// A way to the running scheduler.
 pub(crate) struct Client {
-    http: HttpClient<hyper_rustls::HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    http: HttpClient<hyper_rustls::HttpsConnector<HttpConnector>, Full<Bytes>>,
     /// `https://host:port`.
     server: String,
     token: Option<header::HeaderValue>,
@@ -82,11 +83,21 @@ impl Client {
 
     /// The JSON under a path and query that begin with `/`.
     pub(crate) async fn get(&self, path: &str) -> Result<String> {
-        let mut request = Request::get(format!("{}{path}", self.server)).header(header::ACCEPT, "application/json");
+        self.ask(Request::get(format!("{}{path}", self.server)), path, String::new()).await
+    }
+
+    /// The JSON that comes in answer to JSON.
+    pub(crate) async fn post(&self, path: &str, body: String) -> Result<String> {
+        let request = Request::post(format!("{}{path}", self.server)).header(header::CONTENT_TYPE, "application/json");
+        self.ask(request, path, body).await
+    }
+
+    async fn ask(&self, request: Builder, path: &str, body: String) -> Result<String> {
+        let mut request = request.header(header::ACCEPT, "application/json");
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, token);
         }
-        let request = request.body(Empty::new()).with_context(|| format!("{path:?} cannot be asked for"))?;
+        let request = request.body(Full::from(body)).with_context(|| format!("{path:?} cannot be asked for"))?;
         let asked = async {
             let response = self.http.request(request).await.map_err(|e| self.unreachable(&e))?;
             let status = response.status();

@@ -9,7 +9,9 @@ mod logging;
 mod policy_server;
 mod run;
 mod simulate;
+mod snapshot;
 mod tables;
+mod what_if;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -47,6 +49,10 @@ enum Command {
     Explain(Box<explain::ExplainArgs>),
     /// Place pods from manifests on a virtual cluster, with the scheduler's own engine; no cluster is needed
     Simulate(simulate::SimulateArgs),
+    /// Say which pods would land elsewhere if nodes, pods or the configuration were different; touches nothing
+    WhatIf(Box<what_if::WhatIfArgs>),
+    /// Save what the running scheduler knows as manifests that `simulate` and `what-if` read
+    Snapshot(snapshot::SnapshotArgs),
     /// Serve the APOLLO policy service from a file of rules, for development and tests
     PolicyServer(policy_server::PolicyServerArgs),
     /// Print the CustomResourceDefinition of AIStorageConfig
@@ -93,6 +99,8 @@ fn execute(cli: Cli, warnings: Vec<String>) -> anyhow::Result<ExitCode> {
         Some(Command::Run(args)) => schedule(*args, warnings),
         Some(Command::Explain(args)) => runtime()?.block_on(explain::run(*args)),
         Some(Command::Simulate(args)) => simulate::run(&args),
+        Some(Command::WhatIf(args)) => runtime()?.block_on(what_if::run(*args)),
+        Some(Command::Snapshot(args)) => runtime()?.block_on(snapshot::run(args)),
         Some(Command::PolicyServer(args)) => runtime()?.block_on(policy_server::run(args)),
         Some(Command::Crd) => {
             print!("{}", aisched_kube::crd::crd_yaml());

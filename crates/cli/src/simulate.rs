@@ -133,7 +133,7 @@ impl SimulateArgs {
 }
 
 /// Reads all files; `None` when any of them has a fault, after every fault has been named.
-fn load(files: &[PathBuf], note: &mut dyn FnMut(&str)) -> Option<Scenario> {
+pub(crate) fn load(files: &[PathBuf], note: &mut dyn FnMut(&str)) -> Option<Scenario> {
     let mut loader = Loader::default();
     let mut objects = Vec::new();
     for path in files {
@@ -273,4 +273,4 @@ fn report(rest: &Rest, note: &mut dyn FnMut(&str)) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

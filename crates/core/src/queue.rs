@@ -89,6 +89,11 @@ mod cause {
 }
 
 impl Waiting {
+    /// Its place among pods that are ready: priority, then when it was queued, then order of arrival.
+    pub(crate) fn place(&self) -> (Reverse<i32>, Millis, u64) {
+        (Reverse(self.pod.spec.priority), self.timestamp, self.sequence)
+    }
+
     /// The queue that it is in, under kube-scheduler's name.
     #[must_use]
     pub fn queue(&self) -> &'static str {

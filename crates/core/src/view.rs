@@ -67,7 +67,7 @@ impl View {
     pub fn explain(&self, held: &Held) -> Option<Decision> {
         let waiting = &held.waiting;
         let profile = self.profiles.iter().find(|p| p.scheduler_name == waiting.pod.spec.scheduler_name)?;
-        let mut decision = decide_alone(profile, &self.snapshot, &self.config, waiting, self.salt);
+        let mut decision = decide_alone(profile, &self.snapshot, &self.config, waiting, self.salt, usize::MAX);
         if let Some(reason) = &held.held {
             decision.node = None;
             decision.message = Some((**reason).into());
@@ -101,21 +101,28 @@ impl View {
         all
     }
 
-    /// Waiting pods as they would be tried: by priority, then by when they came.
+    /// Waiting pods as they would be tried: by priority, then in the order of the queue.
     #[must_use]
     pub fn in_queue_order(&self) -> Vec<&Held> {
         let mut all: Vec<&Held> = self.waiting.iter().collect();
-        all.sort_by_key(|h| (core::cmp::Reverse(h.waiting.pod.spec.priority), h.waiting.since, h.waiting.pod.uid.clone()));
+        all.sort_by_key(|h| h.waiting.place());
         all
     }
 }
 
-/// Decides for one waiting pod on a cluster, reporting on every node, with nothing remembered and nobody else heard.
-pub(crate) fn decide_alone(profile: &Profile, snapshot: &Snapshot, config: &Config, waiting: &Waiting, salt: u64) -> Decision {
+/// Decides for one waiting pod on a cluster, with nothing remembered and nobody else heard.
+pub(crate) fn decide_alone(
+    profile: &Profile,
+    snapshot: &Snapshot,
+    config: &Config,
+    waiting: &Waiting,
+    salt: u64,
+    report_nodes: usize,
+) -> Decision {
     let policy = waiting.policy.as_deref();
     let workload = WorkloadProfile::resolve(&waiting.pod, policy.map(|p| (p, waiting.policy_source)), config, snapshot);
     let attempt = Attempt { snapshot, pod: &waiting.judged, workload: &workload, policy, config };
-    let choice =
-        Choice { salt, report_nodes: usize::MAX, policy_source: waiting.policy_source, heard: Heard::default(), in_peace: &waiting.raided };
+    let heard = Heard::default();
+    let choice = Choice { salt, report_nodes, policy_source: waiting.policy_source, heard, in_peace: &waiting.raided };
     decide(profile, &attempt, choice).decision
 }

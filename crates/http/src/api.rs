@@ -11,7 +11,7 @@ use aisched_core::records::Record;
 use aisched_core::view::View;
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query as Params, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -20,9 +20,11 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use prometheus_client::encoding::prometheus_text;
 use serde::Serialize;
+use serde_json::Value;
 use std::iter;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 
 /// Decisions given when the caller does not say how many.
 const DEFAULT_LIMIT: usize = 100;
@@ -143,6 +145,31 @@ pub(crate) async fn status(State(shared): State<Arc<Shared>>) -> Answer {
 pub(crate) async fn config(State(shared): State<Arc<Shared>>) -> Answer {
     let (view, analyst) = (shared.view().await?, shared.backend.analyst.clone());
     Ok(Json(aside(move || analyst.config(&view)).await?).into_response())
+}
+
+/// Everything that placement depends on, as manifests.
+pub(crate) async fn snapshot(State(shared): State<Arc<Shared>>) -> Answer {
+    shared.leads()?;
+    let (view, analyst) = (shared.view().await?, shared.backend.analyst.clone());
+    let text = aside(move || analyst.snapshot(&view)).await?;
+    Ok(([(CONTENT_TYPE, "application/yaml")], text).into_response())
+}
+
+/// What would happen if something were different. The work stops when nobody waits for it any longer.
+pub(crate) async fn what_if(State(shared): State<Arc<Shared>>, body: Result<Json<Value>, JsonRejection>) -> Answer {
+    shared.leads()?;
+    let Json(request) = body.map_err(|e| Problem::bad_request(e.body_text()))?;
+    let slot = shared.work.clone().try_acquire_owned();
+    let slot = slot.map_err(|_| Problem::unavailable("other what-if questions are being worked on; try again"))?;
+    let (view, analyst, waits) = (shared.view().await?, shared.backend.analyst.clone(), CancellationToken::new());
+    let (gone, waited_for) = (waits.clone(), waits.drop_guard());
+    let answer = aside(move || {
+        let _slot = slot;
+        analyst.what_if(&view, request, &|| !gone.is_cancelled())
+    });
+    let answer = answer.await?.map_err(Problem::bad_request)?;
+    drop(waited_for);
+    Ok(Json(answer).into_response())
 }
 
 /// Does work on a thread that may be kept busy.

@@ -16,7 +16,7 @@ use axum::http::header::CONTENT_LENGTH;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,6 +56,15 @@ pub type Leader = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// Works on a view, on a thread that may be kept busy.
 pub trait Analyst: Send + Sync {
+    /// Everything that placement depends on, as manifests in YAML.
+    fn snapshot(&self, view: &View) -> String;
+
+    /// What would happen if something were different; gives up when `wanted` says that nobody waits for it any longer.
+    ///
+    /// # Errors
+    /// What is wrong with the question, for people.
+    fn what_if(&self, view: &View, request: Value, wanted: &dyn Fn() -> bool) -> Result<Value, String>;
+
     /// The configuration in force, as it would be written, and what is known of where it comes from.
     fn config(&self, view: &View) -> Value;
 }
@@ -68,12 +77,16 @@ pub(crate) struct Shared {
     limits: Limits,
     /// One permit per request that is not about health.
     slots: Semaphore,
+    /// One permit per question that keeps a thread busy for long.
+    pub(crate) work: Arc<Semaphore>,
     /// The view that was taken last, and when: questions that come together share one.
     latest: Mutex<Option<(Instant, Arc<View>)>>,
     /// Answers that have no end of their own end with this.
     pub(crate) stop: CancellationToken,
 }
 
+/// Questions at a time that keep a thread busy for long.
+const WORKERS: usize = 2;
 /// A view serves questions for so long.
 const FRESH: Duration = Duration::from_millis(200);
 
@@ -82,8 +95,8 @@ impl Shared {
         let asker = Asker::new(backend.queries.clone(), limits.answer);
         let pulse =
             Pulse::new(Asker::new(backend.queries.clone(), limits.health), limits.pulse, limits.dead_after, backend.lease_fault.clone());
-        let slots = Semaphore::new(limits.requests);
-        Self { backend, asker, pulse, limits, slots, latest: Mutex::default(), stop }
+        let (slots, work) = (Semaphore::new(limits.requests), Arc::new(Semaphore::new(WORKERS)));
+        Self { backend, asker, pulse, limits, slots, work, latest: Mutex::default(), stop }
     }
 
     /// Everything that the engine knows, as of a moment ago.
@@ -122,6 +135,7 @@ pub(crate) struct Route {
 pub(crate) fn routes() -> Vec<Route> {
     let open = |path, handler| Route { path, open: true, method: Method::GET, handler };
     let guarded = |path, handler| Route { path, open: false, method: Method::GET, handler };
+    let posted = |path, handler| Route { path, open: false, method: Method::POST, handler };
     let live = || get(|State(shared): State<Arc<Shared>>| async move { shared.pulse.live().await });
     vec![
         open("/healthz", live()),
@@ -136,6 +150,8 @@ pub(crate) fn routes() -> Vec<Route> {
         guarded("/api/v1/nodes", get(api::nodes)),
         guarded("/api/v1/status", get(api::status)),
         guarded("/api/v1/config", get(api::config)),
+        guarded("/api/v1/snapshot", get(api::snapshot)),
+        posted("/api/v1/what-if", post(api::what_if)),
     ]
 }
 
@@ -165,7 +181,8 @@ async fn slot(State(shared): State<Arc<Shared>>, request: Request, next: Next) -
 
 /// Refuses a request with a large body, and gives up on one that takes too long.
 async fn bounded(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Result<Response, Problem> {
-    let Limits { body_bytes, request: deadline, .. } = shared.limits;
+    let Limits { body_bytes, .. } = shared.limits;
+    let deadline = if request.method() == Method::POST { shared.limits.work } else { shared.limits.request };
     let length = request.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok()).unwrap_or(0);
     if length > body_bytes {
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has {length} bytes; at most {body_bytes} are taken")));

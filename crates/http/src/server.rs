@@ -67,6 +67,8 @@ pub struct Limits {
     pub head: Duration,
     /// Longest time until an answer begins.
     pub request: Duration,
+    /// Longest time for a question that has to be worked on.
+    pub work: Duration,
     /// Longest wait for the event loop.
     pub answer: Duration,
     /// Longest wait for the event loop when health is asked for: kubelets wait a second.
@@ -90,6 +92,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(60),
             request: Duration::from_secs(10),
+            work: Duration::from_secs(30),
             answer: Duration::from_secs(2),
             health: Duration::from_millis(500),
             pulse: Duration::from_secs(1),

@@ -14,6 +14,7 @@ mod storage;
 pub mod storm;
 #[cfg(test)]
 mod tests;
+pub mod what_if;
 
 pub use scenario::Scenario;
 pub use simulation::{Left, Options, Plugins, Rest, Simulation};

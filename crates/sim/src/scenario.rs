@@ -46,6 +46,18 @@ impl Scenario {
         }
     }
 
+    /// Keeps the objects that are wanted.
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&Event) -> bool) {
+        self.objects.retain(wanted);
+        self.positions.clear();
+    }
+
+    /// Its objects in the order in which they are told.
+    #[must_use]
+    pub fn into_objects(self) -> Vec<Event> {
+        self.into_parts().1
+    }
+
     /// The nodes, in order.
     pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.objects.iter().filter_map(|o| if let Event::NodeSet(node, _) = o { Some(node) } else { None })

@@ -104,14 +104,21 @@ pub struct Rest {
 impl Simulation {
     /// Tells a new engine of everything that is there.
     #[must_use]
-    pub fn new(mut scenario: Scenario, options: &Options) -> Self {
-        scenario.config.apollo.endpoint = Str::default();
-        let config = Arc::new(core::mem::take(&mut scenario.config));
+    pub fn new(scenario: Scenario, options: &Options) -> Self {
         let mut scheduler_names = BTreeSet::from([options.scheduler_name.clone()]);
         if options.all_pods {
             scheduler_names.extend(scenario.pods().map(|pod| pod.spec.scheduler_name.clone()));
         }
         let profiles: Vec<Profile> = scheduler_names.iter().map(|name| options.plugins.profile(name.clone())).collect();
+        Self::with(scenario, profiles.into(), options)
+    }
+
+    /// The same with profiles of the caller's: the pods that name one of them are scheduled.
+    #[must_use]
+    pub fn with(mut scenario: Scenario, profiles: Arc<[Profile]>, options: &Options) -> Self {
+        scenario.config.apollo.endpoint = Str::default();
+        let config = Arc::new(core::mem::take(&mut scenario.config));
+        let scheduler_names = profiles.iter().map(|p| p.scheduler_name.clone()).collect();
         let engine = EngineOptions { seed: options.seed, report_nodes: options.report_nodes, records: 0, ..EngineOptions::default() };
         let order = scenario.pods().map(|pod| pod.uid.clone()).collect();
         let pods = scenario.pods().map(|pod| (pod.uid.clone(), pod.clone())).collect();

@@ -19,7 +19,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-fn node(name: &str) -> Node {
+pub(crate) fn node(name: &str) -> Node {
     let mut node = Node { name: name.into(), labels: Labels::from([("kubernetes.io/hostname", name)]), ..Node::default() };
     node.allocatable_pods = 10;
     node.allocatable.cpu = MilliCpu(8000);
@@ -27,7 +27,7 @@ fn node(name: &str) -> Node {
     node
 }
 
-fn nvme(name: &str, iops: &str) -> Node {
+pub(crate) fn nvme(name: &str, iops: &str) -> Node {
     let mut node = node(name);
     node.labels = Labels::from([("storage-tier/nvme", "true")]);
     node.annotations = Labels::from([("ai-storage.keti/available-iops", iops)]);
@@ -36,7 +36,7 @@ fn nvme(name: &str, iops: &str) -> Node {
 }
 
 /// A pod that requests `cpu` thousandths of a core; change what matters.
-fn pod(name: &str, cpu: i64, change: impl FnOnce(&mut Pod, &mut PodSpec)) -> Event {
+pub(crate) fn pod(name: &str, cpu: i64, change: impl FnOnce(&mut Pod, &mut PodSpec)) -> Event {
     let mut spec = PodSpec { scheduler_name: "ai-storage-scheduler".into(), n_containers: 1, ..PodSpec::default() };
     spec.requests.cpu = MilliCpu(cpu);
     spec.nonzero_request.cpu = MilliCpu(cpu);

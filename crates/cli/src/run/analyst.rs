@@ -1,8 +1,11 @@
 //! Works on what is asked of the running scheduler and takes longer than looking up, on a view and off the event loop.
 //! Leaves out who may ask, and how: that is `aisched-http`'s.
 
+use crate::snapshot;
+use crate::what_if::{Request, work_out};
 use aisched_core::view::View;
 use aisched_kube::crd::AIStorageConfigSpec;
+use aisched_sim::what_if::Base;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -15,6 +18,16 @@ pub(crate) struct Analyst {
 }
 
 impl aisched_http::Analyst for Analyst {
+    fn snapshot(&self, view: &View) -> String {
+        snapshot::write(view, &self.config)
+    }
+
+    fn what_if(&self, view: &View, request: Value, wanted: &dyn Fn() -> bool) -> Result<Value, String> {
+        let request: Request = serde_json::from_value(request).map_err(|e| e.to_string())?;
+        let (config, profiles) = ((*view.config).clone(), view.profiles.clone());
+        work_out(&Base { objects: view.events(), config, profiles, seed: view.salt }, &request, wanted)
+    }
+
     fn config(&self, view: &View) -> Value {
         let (status, faults) = match &*self.verdict.borrow() {
             None => ("absent", Vec::new()),

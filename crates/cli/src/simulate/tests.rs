@@ -17,7 +17,7 @@ struct Cli {
 }
 
 /// What a command line gives: standard output, what is noted beside it, whether it succeeded.
-pub(super) fn run(words: &[&str]) -> (String, String, bool) {
+pub(crate) fn run(words: &[&str]) -> (String, String, bool) {
     let cli = Cli::try_parse_from(["simulate"].iter().chain(words)).unwrap_or_else(|e| panic!("{e}"));
     let (mut text, mut notes) = (String::new(), String::new());
     let mut out = |part: &str| {
@@ -42,7 +42,7 @@ pub(super) fn run_on(texts: &[&str], words: &[&str]) -> (String, String, bool) {
     (text, notes.replace(&format!("{}/", dir.path().display()), ""), done)
 }
 
-pub(super) fn examples() -> PathBuf {
+pub(crate) fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/simulate")
 }
 

@@ -307,9 +307,15 @@ impl Engine {
     /// Decides once more for a pod that waits, on the cluster as it is now and reporting on every node; changes nothing.
     #[must_use]
     pub fn explain(&self, namespace: &str, name: &str) -> Option<Decision> {
+        self.explain_best(namespace, name, usize::MAX)
+    }
+
+    /// The same, reporting on the best nodes only.
+    #[must_use]
+    pub fn explain_best(&self, namespace: &str, name: &str, report_nodes: usize) -> Option<Decision> {
         let waiting = self.queue.iter().find(|w| *w.pod.namespace == *namespace && *w.pod.name == *name)?;
         let profile = self.profile_of(&waiting.pod.spec.scheduler_name)?;
-        let mut decision = decide_alone(profile, self.cache.snapshot(), &self.config, waiting, self.salt());
+        let mut decision = decide_alone(profile, self.cache.snapshot(), &self.config, waiting, self.salt(), report_nodes);
         if let Some(reason) = self.held(waiting) {
             decision.node = None;
             decision.message = Some(reason.into());

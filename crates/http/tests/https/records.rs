@@ -46,12 +46,27 @@ async fn configuration_comes_from_whoever_can_read_it() {
 async fn follower_says_who_leads_and_nothing_wrong() {
     let world = World::with(engine()).await;
     *world.leader.lock().unwrap() = Some("scheduler-1_4711".into());
-    for path in ["decisions", "decisions/default/placed", "decisions/stream", "waiting"] {
+    for path in ["decisions", "decisions/default/placed", "decisions/stream", "waiting", "snapshot"] {
         let answer = world.admin(&format!("/api/v1/{path}")).await;
         assert_eq!((answer.status.as_u16(), &answer.json()["leader"]), (421, &json!("scheduler-1_4711")), "{path}");
     }
     assert_eq!(world.admin("/api/v1/status").await.json()["leader"], "scheduler-1_4711");
     assert_eq!(world.admin("/api/v1/nodes").await.status.as_u16(), 200);
+}
+
+#[tokio::test]
+async fn snapshot_is_yaml_and_what_if_takes_json() {
+    let world = World::with(engine()).await;
+    let snapshot = world.admin("/api/v1/snapshot").await;
+    assert_eq!((&*snapshot.body, snapshot.headers["content-type"].to_str().unwrap()), ("nodes: 2\n", "application/yaml"));
+    for (body, expected) in
+        [(r#"{"set": {"a": 1}}"#, (200, r#"{"set":{"a":1}}"#)), ("{}", (400, r#"{"error":"set: expected something"}"#)), ("{", (400, ""))]
+    {
+        let answer = world.post("/api/v1/what-if", body).await;
+        assert_eq!(answer.status.as_u16(), expected.0, "{body}");
+        assert!(answer.body.starts_with(expected.1), "{body}: {}", answer.body);
+    }
+    assert_eq!(world.doorman.asked.lock().unwrap().last().unwrap(), "admin post /api/v1/what-if");
 }
 
 /// The text of the next event.

@@ -59,6 +59,15 @@ impl Analyst for Parrot {
     fn config(&self, view: &View) -> Value {
         json!({"generation": view.config.generation})
     }
+
+    fn snapshot(&self, view: &View) -> String {
+        format!("nodes: {}\n", view.snapshot.nodes.len())
+    }
+
+    fn what_if(&self, _: &View, request: Value, wanted: &dyn Fn() -> bool) -> Result<Value, String> {
+        assert!(wanted());
+        if request["set"].is_null() { Err("set: expected something".into()) } else { Ok(request) }
+    }
 }
 
 pub(crate) struct World {
@@ -134,21 +143,31 @@ impl World {
         self.get(path, Some("admin")).await
     }
 
+    pub(crate) async fn post(&self, path: &str, json: &'static str) -> Answer {
+        let request =
+            Request::builder().method(Method::POST).uri(path).header("host", "localhost").header("content-type", "application/json");
+        let request = request.header(AUTHORIZATION, "Bearer admin").body(Body::from(json)).unwrap();
+        answered(self.connect().await.send_request(request).await.unwrap()).await
+    }
+
     pub(crate) async fn send(&self, method: Method, path: &str, token: Option<&str>, body: Body) -> Answer {
         let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
-        let response = self.connect().await.send_request(request.body(body).unwrap()).await.unwrap();
-        let (head, body) = response.into_parts();
-        let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-        Answer { status: head.status, headers: head.headers, body }
+        answered(self.connect().await.send_request(request.body(body).unwrap()).await.unwrap()).await
     }
 
     pub(crate) async fn stop(self) {
         drop(self.stop);
         self.server.stopped().await;
     }
+}
+
+async fn answered(response: hyper::Response<hyper::body::Incoming>) -> Answer {
+    let (head, body) = response.into_parts();
+    let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    Answer { status: head.status, headers: head.headers, body }
 }
 
 pub(crate) struct Answer {

@@ -4,6 +4,7 @@
 mod admission;
 mod defaults;
 pub(crate) mod tree;
+pub mod write;
 
 pub use admission::{PriorityClass, Unsettled, settle};
 

@@ -1,0 +1,108 @@
+//! Objects of other systems as manifests, with what is read of them.
+//! Leaves out an Argo Workflow's expressions: tasks are written with what they depend on.
+
+use super::object;
+use aisched_model::foreign::{Foreign, NodeStorage, Workflow, WorkflowTask};
+use serde_json::{Map, Value, json};
+
+/// The manifest; none where what is known cannot be said as its system says it.
+pub(super) fn foreign(foreign: &Foreign) -> Option<Value> {
+    let meta = |namespace: &str, name: &str| json!({"name": name, "namespace": namespace});
+    Some(match foreign {
+        Foreign::Workload(w) => {
+            let rest = json!({
+                "spec": {"podSets": [{"name": "main", "count": w.n_pods}]},
+                "status": {"admission": w.queue.as_ref().map(|q| json!({"clusterQueue": &**q})), "conditions": [{}]},
+            });
+            object("kueue.x-k8s.io/v1beta1", "Workload", meta(&w.namespace, &w.name), rest)
+        }
+        Foreign::Queue(q) => {
+            let status = json!({"pendingWorkloads": q.pending, "admittedWorkloads": q.admitted});
+            object("kueue.x-k8s.io/v1beta1", "ClusterQueue", json!({"name": &*q.name}), json!({"status": status}))
+        }
+        Foreign::Workflow(w) => workflow(w),
+        Foreign::Topology(name, levels) => {
+            let levels: Vec<Value> = levels.iter().map(|l| json!({"nodeLabel": &**l})).collect();
+            object("kueue.x-k8s.io/v1beta1", "Topology", json!({"name": &**name}), json!({"spec": {"levels": levels}}))
+        }
+        Foreign::Dataset((namespace, name), percent) => {
+            let states = json!({"cachedPercentage": format!("{percent}%")});
+            object("data.fluid.io/v1alpha1", "Dataset", meta(namespace, name), json!({"status": {"cacheStates": states}}))
+        }
+        Foreign::Replica(r) => {
+            let spec = json!({"volumeName": &*r.volume, "nodeID": &*r.node, "failedAt": ""});
+            object("longhorn.io/v1beta2", "Replica", json!({"name": &*r.name}), json!({"spec": spec}))
+        }
+        Foreign::NodeStorage(storage) => return node_storage(storage),
+    })
+}
+
+fn workflow(flow: &Workflow) -> Value {
+    let task = |suffix: &str| suffix.rsplit_once('.').map_or(suffix, |(_, name)| name).to_owned();
+    let template = |(name, tasks): (&aisched_model::Str, &Vec<WorkflowTask>)| {
+        // A list of steps names them `[0].a`: steps of one number are one list.
+        let steps = tasks.first().is_some_and(|t| t.suffix.starts_with('['));
+        let written = |t: &WorkflowTask| {
+            let needs: Vec<String> = t.needs.iter().map(|n| task(n)).collect();
+            let needs = if steps { Value::Null } else { needs.into() };
+            json!({"name": task(&t.suffix), "template": &*t.template, "dependencies": needs})
+        };
+        if !steps {
+            return json!({"name": &**name, "dag": {"tasks": tasks.iter().map(written).collect::<Vec<_>>()}});
+        }
+        let mut lists: Vec<Vec<Value>> = Vec::new();
+        for t in tasks {
+            let at = t.suffix.split(['[', ']']).nth(1).and_then(|n| n.parse::<usize>().ok()).unwrap_or(0).min(tasks.len());
+            lists.resize(lists.len().max(at + 1), Vec::new());
+            lists[at].push(written(t));
+        }
+        json!({"name": &**name, "steps": lists})
+    };
+    let ran: Map<String, Value> =
+        flow.ran.iter().map(|(name, node)| (name.to_string(), json!({"name": &**name, "hostNodeName": &**node}))).collect();
+    let spec = json!({"entrypoint": &*flow.entrypoint, "templates": flow.templates.iter().map(template).collect::<Vec<_>>()});
+    let meta = json!({"name": &*flow.name, "namespace": &*flow.namespace});
+    object("argoproj.io/v1alpha1", "Workflow", meta, json!({"spec": spec, "status": {"nodes": ran}}))
+}
+
+fn node_storage(storage: &NodeStorage) -> Option<Value> {
+    let name = &*storage.name;
+    let tiers: Vec<&'static str> = storage.tiers.iter().map(aisched_model::workload::Tier::as_str).collect();
+    // One pool or device for each tier; the room is that of the pool with the most.
+    let free = storage.free_bytes.unwrap_or_default();
+    let pools: Vec<Value> = tiers.iter().map(|tier| json!({"name": tier, "free": free.to_string()})).collect();
+    let plain = || if storage.free_bytes.is_some() { vec![json!({"name": "pool", "free": free.to_string()})] } else { Vec::new() };
+    let pools = if pools.is_empty() { plain() } else { pools };
+    Some(match storage.kind {
+        "LocalStorageNode" => {
+            let tiers = if tiers.is_empty() && storage.free_bytes.is_some() { vec!["pool"] } else { tiers };
+            let pools: Map<String, Value> =
+                tiers.iter().map(|tier| ((*tier).to_owned(), json!({"class": tier, "freeCapacityBytes": free}))).collect();
+            object("hwameistor.io/v1alpha1", "LocalStorageNode", json!({"name": name}), json!({"status": {"pools": pools}}))
+        }
+        "LVMNode" => object("local.openebs.io/v1alpha1", "LVMNode", json!({"name": name}), json!({"volumeGroups": pools})),
+        "ZFSNode" => object("zfs.openebs.io/v1", "ZFSNode", json!({"name": name}), json!({"pools": pools})),
+        "LocalModelNode" => {
+            let models: Vec<Value> = storage.datasets.iter().map(|d| json!({"modelName": &**d, "sourceModelUri": ""})).collect();
+            let status: Map<String, Value> = storage.datasets.iter().map(|d| (d.to_string(), "ModelDownloaded".into())).collect();
+            let rest = json!({"spec": {"localModels": models}, "status": {"modelStatus": status}});
+            object("serving.kserve.io/v1alpha1", "LocalModelNode", json!({"name": name}), rest)
+        }
+        "NodeFeature" => {
+            let device = |tier: &&str| {
+                let (name, spins) = match *tier {
+                    "nvme" => ("nvme0n1", "0"),
+                    "ssd" => ("sda", "0"),
+                    "hdd" => ("sdb", "1"),
+                    _ => return None,
+                };
+                Some(json!({"attributes": {"name": name, "rotational": spins}}))
+            };
+            let elements: Vec<Value> = tiers.iter().filter_map(device).collect();
+            let meta = json!({"name": name, "labels": {"nfd.node.kubernetes.io/node-name": &*storage.node}});
+            let features = json!({"instances": {"storage.block": {"elements": elements}}});
+            object("nfd.k8s-sigs.io/v1alpha1", "NodeFeature", meta, json!({"spec": {"features": features}}))
+        }
+        _ => return None,
+    })
+}
