@@ -56,6 +56,9 @@ pub(crate) struct Node {
     /// Their sum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) total: Option<i64>,
+    /// What the pod's claims would get here: claim, request, pool and device of each. Ours tells it of the node that it chose.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) devices: Vec<String>,
 }
 
 impl Verdict {

@@ -49,6 +49,8 @@ fn differences(kube: &Answer, ours: &Answer) -> Vec<String> {
                 (kube, ours) => compare(&format!("node {name}"), &kube, &ours),
             }
         }
+        let devices = |verdict: &Verdict| ours.node.as_ref().and_then(|node| verdict.nodes.get(node)).map(|node| node.devices.clone());
+        compare("devices", &devices(kube), &devices(ours));
         if let Some(difference) = chosen(kube, ours) {
             compare("node", &difference, &ours.node);
         }
@@ -93,6 +95,7 @@ mod tests {
             reasons: reasons.iter().map(ToString::to_string).collect(),
             scores: total.map(|total| ("ImageLocality".to_owned(), total)).into_iter().collect(),
             total,
+            devices: Vec::new(),
         };
         let nodes = [("a".to_owned(), node(&[], Some(3))), ("b".to_owned(), node(&["no", "not"], None))].into_iter().collect();
         let verdict = Verdict { pod: "default/p".into(), node: Some("a".into()), nodes, ..Verdict::default() };

@@ -12,6 +12,7 @@ use aisched_kube::documents::parse_documents;
 use aisched_kube::scheduler_config;
 use aisched_model::Str;
 use aisched_model::config::Config;
+use aisched_model::devices::{Allocation, ClaimPlan};
 use aisched_model::policy::PolicySource;
 use anyhow::{Result, anyhow};
 use serde_json::json;
@@ -31,7 +32,7 @@ pub(crate) fn ask(scenario: &Scenario) -> Answer {
 fn fill(answer: &mut Answer, scenario: &Scenario) -> Result<()> {
     let mut engine = engine(scenario)?;
     let mut nominated = Vec::new();
-    let (mut victims, mut errors) = (Vec::new(), Vec::new());
+    let (mut victims, mut errors, mut plans) = (Vec::new(), Vec::new(), Vec::new());
     let mut decisions: Vec<Arc<Decision>> = Vec::new();
     while engine.next_poll(0).is_some_and(|at| at == 0) {
         for action in engine.poll(0) {
@@ -39,6 +40,7 @@ fn fill(answer: &mut Answer, scenario: &Scenario) -> Result<()> {
                 Action::Decided(decision) => decisions.push(decision),
                 Action::Nominate { pod, node } => nominated.push((pod.uid, node)),
                 Action::SetCondition { pod, reason: "SchedulerError", message, .. } => errors.push((pod.uid, message)),
+                Action::Bind { pod, claims: Some(plan), .. } => plans.push((pod.uid, plan)),
                 Action::Preempt { pod, victims: all, .. } => victims.push((pod.uid, all)),
                 Action::FetchPolicy(pod) => {
                     let fallback = PolicyAnswer { uid: pod.uid.clone(), source: PolicySource::Fallback, policy: None };
@@ -60,6 +62,10 @@ fn fill(answer: &mut Answer, scenario: &Scenario) -> Result<()> {
         let gone = victims.iter().filter(|(uid, _)| *uid == decision.uid).flat_map(|(_, all)| all);
         verdict.victims = gone.map(|pod| format!("{}/{}", pod.namespace, pod.name)).collect();
         verdict.victims.sort_unstable();
+        let chosen = verdict.node.clone().and_then(|node| verdict.nodes.get_mut(&node));
+        if let (Some(node), Some((_, plan))) = (chosen, plans.iter().find(|(uid, _)| *uid == decision.uid)) {
+            node.devices = devices(plan);
+        }
         // An error ends the cycle: of the nodes nothing is said.
         if let Some((_, error)) = errors.iter().find(|(uid, _)| *uid == decision.uid) {
             verdict = Verdict { pod: verdict.pod, error: error.to_string(), ..Verdict::default() };
@@ -104,6 +110,14 @@ fn without_ai() -> Config {
     config
 }
 
+fn devices(plan: &ClaimPlan) -> Vec<String> {
+    let given = plan.claims.iter().filter_map(|part| Some((&part.claim.name, part.give.as_ref()?)));
+    let of = |(claim, given): (&Str, &Arc<Allocation>)| {
+        given.devices.iter().map(|d| format!("{claim} {} {}/{}", d.request, d.pool.1, d.device)).collect::<Vec<_>>()
+    };
+    given.flat_map(of).collect()
+}
+
 fn verdict(decision: &Decision) -> Verdict {
     Verdict {
         pod: decision.pod.to_string(),
@@ -120,5 +134,6 @@ fn node(report: &NodeReport) -> Node {
         reasons: report.reasons.iter().map(|reason| reason.message.to_string()).collect(),
         scores: report.plugins.iter().map(|plugin| (plugin.name.to_owned(), plugin.score * plugin.weight / MILLI)).collect(),
         total: report.total.map(|total| total / MILLI),
+        devices: Vec::new(),
     }
 }

@@ -60,6 +60,8 @@ type Node struct {
 	Reasons []string         `json:"reasons,omitempty"`
 	Scores  map[string]int64 `json:"scores,omitempty"`
 	Total   *int64           `json:"total,omitempty"`
+	// Devices are what the pod's claims would get here.
+	Devices []string `json:"devices,omitempty"`
 }
 
 // Run reads a scenario per line and writes an answer per line, in the same order; gates are set as kube-scheduler's flag sets them.
@@ -235,9 +237,36 @@ func (v *Verdict) score(ctx context.Context, plugins framework.Framework, state 
 		for _, plugin := range node.Scores {
 			scores[plugin.Name] = plugin.Score
 		}
-		v.Nodes[node.Name] = Node{Scores: scores, Total: &node.TotalScore}
+		v.Nodes[node.Name] = Node{Scores: scores, Total: &node.TotalScore, Devices: devices(ctx, plugins, state, pod, node.Name)}
 	}
 	return nil
+}
+
+// devices reserves what the pod's claims would get on a node, and gives it back: claim, request, pool and device of each.
+func devices(ctx context.Context, plugins framework.Framework, state fwk.CycleState, pod *v1.Pod, node string) []string {
+	if len(pod.Spec.ResourceClaims) == 0 {
+		return nil
+	}
+	if status := plugins.RunReservePluginsReserve(ctx, state, pod, node); !status.IsSuccess() {
+		return []string{status.Message()}
+	}
+	defer plugins.RunReservePluginsUnreserve(ctx, state, pod, node)
+	var all []string
+	claims := plugins.SharedDRAManager().ResourceClaims()
+	for _, own := range pod.Spec.ResourceClaims {
+		claim, err := claims.Get(pod.Namespace, *own.ResourceClaimName)
+		if err != nil {
+			return []string{err.Error()}
+		}
+		allocation := claims.GetPendingAllocation(claim.UID)
+		if allocation == nil {
+			continue
+		}
+		for _, result := range allocation.Devices.Results {
+			all = append(all, fmt.Sprintf("%s %s %s/%s", claim.Name, result.Request, result.Pool, result.Device))
+		}
+	}
+	return all
 }
 
 func newState() *framework.CycleState {
