@@ -4,12 +4,21 @@
 use super::{manifest, yaml};
 use crate::documents::{Object, parse_documents};
 use aisched_core::event::Event;
+use aisched_model::pod::{Pod, PodSpec};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// The events that documents tell of; nothing in them may be at fault.
 fn events(text: &str) -> Vec<Event> {
     let objects = parse_documents(text, "t").unwrap_or_else(|faults| panic!("{faults:?}\n{text}"));
-    objects.into_iter().filter_map(Object::into_event).collect()
+    objects.into_iter().filter_map(Object::into_event).map(without_containers).collect()
+}
+
+/// Containers are not the original ones: which of them asks for an extended resource is not kept.
+fn without_containers(event: Event) -> Event {
+    let Event::PodSet(pod) = event else { return event };
+    let spec = PodSpec { attach: Vec::new(), ..(*pod.spec).clone() };
+    Event::PodSet(Arc::new(Pod { spec: Arc::new(spec), ..(*pod).clone() }))
 }
 
 /// Reads, writes, and reads again: the values are the same.
