@@ -13,7 +13,7 @@ usage: bench/${0##*/} --report [FLAG...]
        bench/${0##*/} [--nodes N] [--pods N] [--bound N] [--rounds N] [--workload A,B | --all] [--schedulers A,B] [--output table|json] [--timeout S]
 
   --report          ten workloads on 5,000 nodes, 1,000 pods, three rounds of kube-scheduler, ours and the null binder; the table and
-                    plots go to bench/RESULTS.md and bench/plots, anew after every workload: 25 to 35 minutes on two idle cores.
+                    plots go to bench/RESULTS.md and bench/plots, anew after every workload: about half an hour on two idle cores, by reckoning.
                     One that fails is named, and the others are measured all the same. Other flags may follow
   --nodes N         nodes                                            [500]
   --pods N          pods, or as many as the nodes take of a workload [1000]
