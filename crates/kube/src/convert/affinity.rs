@@ -1,4 +1,4 @@
-//! Selectors, affinity terms, spread constraints, taints and tolerations of the API as values of the model.
+//! Selectors, affinity terms, spread constraints, taints and tolerations of the API as values of the model, and selectors back.
 //! Leaves out matching. A requirement whose operator is unknown can match nothing, and takes its term with it.
 
 use crate::intern::Interner;
@@ -8,6 +8,7 @@ use aisched_model::selector::{LabelSelector, NodeSelectorTerm, Operator, Require
 use aisched_model::storage_facts::Fault;
 use k8s_openapi::api::core::v1 as api;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+use serde_json::{Value, json};
 
 /// What conversion of one object carries along.
 pub(super) struct Context<'a> {
@@ -178,4 +179,41 @@ impl Context<'_> {
             }
         }
     }
+}
+
+/// Terms as a node selector of the API.
+pub(crate) fn node_terms_json(terms: &[NodeSelectorTerm]) -> Value {
+    json!({"nodeSelectorTerms": terms.iter().map(node_term_json).collect::<Vec<_>>()})
+}
+
+/// One term of a node selector; a part without requirements is left out.
+pub(crate) fn node_term_json(term: &NodeSelectorTerm) -> Value {
+    let mut value = json!({});
+    for (field, requirements) in [("matchExpressions", &term.labels), ("matchFields", &term.fields)] {
+        if !requirements.is_empty() {
+            value[field] = requirements_json(requirements);
+        }
+    }
+    value
+}
+
+/// Requirements of a node or label selector.
+pub(crate) fn requirements_json(requirements: &[Requirement]) -> Value {
+    requirements.iter().map(requirement_json).collect()
+}
+
+fn requirement_json(requirement: &Requirement) -> Value {
+    let operator = match requirement.operator {
+        Operator::In => "In",
+        Operator::NotIn => "NotIn",
+        Operator::Exists => "Exists",
+        Operator::DoesNotExist => "DoesNotExist",
+        Operator::Gt => "Gt",
+        Operator::Lt => "Lt",
+    };
+    let mut value = json!({"key": &*requirement.key, "operator": operator});
+    if !requirement.values.is_empty() {
+        value["values"] = requirement.values.iter().map(|v| Value::from(&**v)).collect();
+    }
+    value
 }

@@ -1,7 +1,7 @@
 //! Devices, their classes, and claims to them as values of the model; and what was allocated as the API writes it.
 //! Leaves out what an expression means (`cel`).
 
-use super::affinity::Context;
+use super::affinity::{Context, node_terms_json};
 use super::{Converted, bad_quantity};
 use crate::cel;
 use crate::intern::Interner;
@@ -12,7 +12,7 @@ use aisched_model::devices::{
     DeviceClass, DeviceTaint, DeviceToleration, Mode, PickedDevice, PoolId, Range, Reach, RequestKind, RequestPolicy, Scope, Selector,
     Slice, TaintRule,
 };
-use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement};
+use aisched_model::selector::NodeSelectorTerm;
 use aisched_model::storage_facts::Fault;
 use k8s_openapi::api::core::v1::NodeSelector;
 use k8s_openapi::api::resource::v1 as api;
@@ -344,7 +344,7 @@ pub(crate) fn allocation_json(allocation: &Allocation, now: &str) -> Value {
     }
     let mut value = json!({"devices": devices, "allocationTimestamp": now});
     if let Some(terms) = &allocation.nodes {
-        value["nodeSelector"] = json!({"nodeSelectorTerms": terms.iter().map(term_json).collect::<Vec<_>>()});
+        value["nodeSelector"] = node_terms_json(terms);
     }
     value
 }
@@ -388,32 +388,6 @@ fn config_json(config: &Config) -> Value {
     value["source"] = json!(if config.from_class { "FromClass" } else { "FromClaim" });
     if !config.requests.is_empty() {
         value["requests"] = strs_json(&config.requests);
-    }
-    value
-}
-
-fn term_json(term: &NodeSelectorTerm) -> Value {
-    let mut value = json!({});
-    for (field, requirements) in [("matchExpressions", &term.labels), ("matchFields", &term.fields)] {
-        if !requirements.is_empty() {
-            value[field] = requirements.iter().map(requirement_json).collect();
-        }
-    }
-    value
-}
-
-fn requirement_json(requirement: &Requirement) -> Value {
-    let operator = match requirement.operator {
-        Operator::In => "In",
-        Operator::NotIn => "NotIn",
-        Operator::Exists => "Exists",
-        Operator::DoesNotExist => "DoesNotExist",
-        Operator::Gt => "Gt",
-        Operator::Lt => "Lt",
-    };
-    let mut value = json!({"key": &*requirement.key, "operator": operator});
-    if !requirement.values.is_empty() {
-        value["values"] = strs_json(&requirement.values);
     }
     value
 }

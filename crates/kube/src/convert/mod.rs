@@ -11,6 +11,7 @@ mod pod;
 mod requests;
 mod storage;
 
+pub(crate) use affinity::{node_term_json, node_terms_json, requirements_json};
 pub(crate) use devices::{EXTENDED, allocation_json, requests_json};
 pub use devices::{claim_template, device_claim, device_class, slice, taint_rule};
 pub use disruption::budget;

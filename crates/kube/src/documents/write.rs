@@ -5,6 +5,7 @@ mod foreign;
 mod pod;
 mod storage;
 
+use crate::convert::requirements_json;
 use crate::crd::{AIStorageConfigSpec, GROUP};
 use aisched_core::event::Event;
 use aisched_model::config::Config;
@@ -13,7 +14,7 @@ use aisched_model::node::Node;
 use aisched_model::owners::{OwnerId, OwnerKind};
 use aisched_model::pod::TaintEffect;
 use aisched_model::resources::Resources;
-use aisched_model::selector::{LabelSelector, NodeSelectorTerm, Operator, Requirement};
+use aisched_model::selector::LabelSelector;
 use serde_json::{Map, Value, json};
 
 /// The manifest of the object that an event tells of; none of events that tell of no object.
@@ -140,36 +141,12 @@ fn owner((kind, namespace, name): &OwnerId, selector: &LabelSelector) -> Value {
     object(version, kind, meta, json!({"spec": {"selector": selector}}))
 }
 
-fn requirements(requirements: &[Requirement]) -> Vec<Value> {
-    let one = |r: &Requirement| json!({"key": &*r.key, "operator": operator(r.operator), "values": strings(&r.values)});
-    requirements.iter().map(one).collect()
-}
-
 fn strings(values: &[aisched_model::Str]) -> Vec<&str> {
     values.iter().map(|v| &**v).collect()
 }
 
-fn operator(operator: Operator) -> &'static str {
-    match operator {
-        Operator::In => "In",
-        Operator::NotIn => "NotIn",
-        Operator::Exists => "Exists",
-        Operator::DoesNotExist => "DoesNotExist",
-        Operator::Gt => "Gt",
-        Operator::Lt => "Lt",
-    }
-}
-
 fn label_selector(selector: &LabelSelector) -> Value {
-    json!({"matchExpressions": requirements(&selector.0)})
-}
-
-fn node_term(term: &NodeSelectorTerm) -> Value {
-    json!({"matchExpressions": requirements(&term.labels), "matchFields": requirements(&term.fields)})
-}
-
-fn node_terms(terms: &[NodeSelectorTerm]) -> Value {
-    json!({"nodeSelectorTerms": terms.iter().map(node_term).collect::<Vec<_>>()})
+    json!({"matchExpressions": requirements_json(&selector.0)})
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! A pod as a manifest. Its containers are not the original ones: as many, with the same images, that ask for the same together.
 //! Leaves out the annotations that no plugin reads.
 
-use super::{label_selector, labels, node_term, node_terms, object, quantities, strings};
+use super::{label_selector, labels, object, quantities, strings};
+use crate::convert::{node_term_json, node_terms_json};
 use aisched_model::labels::Labels;
 use aisched_model::owners::OwnerKind;
 use aisched_model::pod::{
@@ -99,10 +100,10 @@ fn toleration(t: &Toleration) -> Value {
 
 fn affinity(spec: &PodSpec) -> Value {
     let node = &spec.node_affinity;
-    let preferred: Vec<Value> = node.preferred.iter().map(|(w, t)| json!({"weight": w, "preference": node_term(t)})).collect();
+    let preferred: Vec<Value> = node.preferred.iter().map(|(w, t)| json!({"weight": w, "preference": node_term_json(t)})).collect();
     json!({
         "nodeAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": node.required.as_deref().map(node_terms),
+            "requiredDuringSchedulingIgnoredDuringExecution": node.required.as_deref().map(node_terms_json),
             "preferredDuringSchedulingIgnoredDuringExecution": preferred,
         },
         "podAffinity": pod_affinity(&spec.pod_affinity),

@@ -1,7 +1,8 @@
 //! Claims, volumes, classes, drivers, attachments and budgets as manifests.
 //! Leaves out volume sources beside what names the volume to its driver.
 
-use super::{label_selector, labels, node_terms, object, strings};
+use super::{label_selector, labels, object, strings};
+use crate::convert::node_terms_json;
 use aisched_model::disruption::DisruptionBudget;
 use aisched_model::volume::{
     AccessModes, Attachment, BindingMode, Claim, CsiDriver, CsiDriverOnNode, CsiNode, StorageCapacity, StorageClass, Volume,
@@ -56,7 +57,7 @@ pub(super) fn claim(claim: &Claim) -> Value {
 pub(super) fn volume(volume: &Volume) -> Value {
     let claim = volume.claim.as_ref();
     let mut spec = json!({
-        "nodeAffinity": {"required": volume.node_affinity.as_deref().map(node_terms)},
+        "nodeAffinity": {"required": volume.node_affinity.as_deref().map(node_terms_json)},
         "storageClassName": &*volume.storage_class,
         "accessModes": modes(volume.access_modes),
         "capacity": {"storage": volume.capacity.to_string()},
