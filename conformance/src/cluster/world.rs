@@ -26,6 +26,11 @@ const KINDS: [(&str, &str, &str, bool); 15] = [
     ("Pod", "/api/v1", "pods", true),
 ];
 
+/// Whether objects of a kind are put on the API server: what is not there would be waited for in vain.
+pub(super) fn can_hold(kind: &str) -> bool {
+    KINDS.iter().any(|(known, ..)| *known == kind)
+}
+
 /// The objects of one scenario on an API server.
 pub(super) struct World {
     api: &'static Api,
