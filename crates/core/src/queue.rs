@@ -94,15 +94,10 @@ impl Waiting {
         (Reverse(self.pod.spec.priority), self.timestamp, self.sequence)
     }
 
-    /// The queue that it is in, under kube-scheduler's name.
+    /// The queue that it is in, under kube-scheduler's name; one that is being decided on was taken from the active ones.
     #[must_use]
     pub fn queue(&self) -> &'static str {
-        match self.state {
-            State::Gated(_) => "gated",
-            State::AwaitingPolicy { .. } | State::Active | State::InFlight => "active",
-            State::Backoff { .. } => "backoff",
-            State::Unschedulable { .. } => "unschedulable",
-        }
+        self.state.queue().unwrap_or("active")
     }
 }
 
@@ -124,7 +119,7 @@ enum State {
 }
 
 impl State {
-    /// kube-scheduler's name of the queue.
+    /// kube-scheduler's name of the queue; none while the pod is being decided on.
     fn queue(&self) -> Option<&'static str> {
         match self {
             Self::Gated(_) => Some("gated"),
