@@ -5,7 +5,7 @@ set -uo pipefail
 # shellcheck source=scripts/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
 
-PACKAGES=(shellcheck bats buildah yq)
+PACKAGES=(shellcheck bats buildah yq nodejs npm)
 
 usage() {
   cat <<EOF
@@ -25,7 +25,7 @@ exit codes: 0 all passed, 1 something failed or no test ran, 2 wrong usage
 EOF
 }
 
-STAGES=(format clippy docs generated unit-tests scripts)
+STAGES=(format clippy docs generated unit-tests web scripts)
 FULL_STAGES=(controlplane conformance e2e-tests cluster-scripts)
 
 stage_format() { cargo fmt --all --check; }
@@ -34,6 +34,12 @@ stage_docs() { RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps; }
 # Layers, the map in ARCHITECTURE.md, the CRD's YAML.
 stage_generated() { cargo run --quiet --package xtask -- check; }
 stage_unit-tests() { cargo test --workspace --exclude aisched-e2e --no-fail-fast; }
+
+# The page's types and logic, and that web/dist is what its sources give.
+stage_web() {
+  have npm || return "$SKIPPED"
+  (cd web && npm ci --silent && npm test --silent)
+}
 
 stage_scripts() {
   have bats shellcheck || return "$SKIPPED"

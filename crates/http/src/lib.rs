@@ -1,4 +1,4 @@
-//! HTTP at the edge: health, metrics and the decision API over TLS, for callers whom an [`Authorizer`] lets in.
+//! HTTP at the edge: health, metrics, the decision API and the page over TLS, for callers whom an [`Authorizer`] lets in.
 //! Knows neither Kubernetes nor the event loop: it asks the engine through a channel of [`Query`]s, and gives up waiting in time.
 
 mod access;
@@ -7,6 +7,7 @@ mod certificate;
 mod feed;
 mod health;
 mod metrics;
+mod page;
 mod problem;
 mod query;
 mod records;

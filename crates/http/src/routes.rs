@@ -6,6 +6,7 @@ use crate::api;
 use crate::feed::Feed;
 use crate::health::Pulse;
 use crate::metrics::Metrics;
+use crate::page;
 use crate::problem::Problem;
 use crate::query::{Asker, Query};
 use crate::server::Limits;
@@ -137,7 +138,8 @@ pub(crate) fn routes() -> Vec<Route> {
     let guarded = |path, handler| Route { path, open: false, method: Method::GET, handler };
     let posted = |path, handler| Route { path, open: false, method: Method::POST, handler };
     let live = || get(|State(shared): State<Arc<Shared>>| async move { shared.pulse.live().await });
-    vec![
+    let page = page::FILES.iter().map(|file| open(file.path, get(|| async { file.response() })));
+    let mut routes = vec![
         open("/healthz", live()),
         open("/livez", live()),
         open("/readyz", get(|State(shared): State<Arc<Shared>>| async move { shared.pulse.ready().await })),
@@ -152,7 +154,9 @@ pub(crate) fn routes() -> Vec<Route> {
         guarded("/api/v1/config", get(api::config)),
         guarded("/api/v1/snapshot", get(api::snapshot)),
         posted("/api/v1/what-if", post(api::what_if)),
-    ]
+    ];
+    routes.extend(page);
+    routes
 }
 
 /// The service that answers requests.

@@ -7,6 +7,7 @@ mod access;
 mod api;
 mod bounds;
 mod health;
+mod page;
 mod records;
 mod tls;
 mod world;
