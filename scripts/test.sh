@@ -5,7 +5,7 @@ set -uo pipefail
 # shellcheck source=scripts/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
 
-PACKAGES=(shellcheck bats buildah yq nodejs npm)
+PACKAGES=(shellcheck bats buildah yq nodejs npm chromium)
 
 usage() {
   cat <<EOF
@@ -26,7 +26,7 @@ EOF
 }
 
 STAGES=(format clippy docs generated unit-tests web scripts)
-FULL_STAGES=(controlplane conformance e2e-tests cluster-scripts)
+FULL_STAGES=(controlplane conformance e2e-tests page cluster-scripts)
 
 stage_format() { cargo fmt --all --check; }
 stage_clippy() { cargo clippy --workspace --all-targets -- -D warnings; }
@@ -73,6 +73,12 @@ stage_conformance() {
 # More at a time than processors: they wait for one another's answers most of the time.
 stage_e2e-tests() {
   cargo build --package ai-storage-scheduler && cargo test --package aisched-e2e --no-fail-fast -- --test-threads=6
+}
+
+# The page in a browser, against a real API server.
+stage_page() {
+  have npm chromium || return "$SKIPPED"
+  cargo build --package ai-storage-scheduler && (cd web && npm ci --silent && npm run --silent browser)
 }
 
 # Only with --long. One history again, with all that was told and asked for: --seed N.

@@ -8,7 +8,7 @@ PASSED='test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered o
 FAILED='test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n'
 
 with_tools() {
-  stand_in cargo shellcheck bats buildah yq nodejs npm
+  stand_in cargo shellcheck bats buildah yq nodejs npm chromium
   ln -s "$(command -v tee)" "$BIN/tee" 2>/dev/null || ln -s /usr/bin/tee "$BIN/tee"
 }
 
@@ -71,5 +71,5 @@ EOF
   assert_calls </dev/null
   run_script test.sh -h
   assert_status 0
-  assert_output_has "format clippy docs generated unit-tests web scripts controlplane conformance e2e-tests cluster-scripts"
+  assert_output_has "format clippy docs generated unit-tests web scripts controlplane conformance e2e-tests page cluster-scripts"
 }

@@ -8,7 +8,7 @@ export class Format {
   readonly #relative: Intl.RelativeTimeFormat;
 
   constructor(language: string) {
-    this.#number = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
+    this.#number = new Intl.NumberFormat(language, { maximumFractionDigits: 3 });
     this.#time = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
     this.#whole = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
     this.#relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
@@ -22,9 +22,10 @@ export class Format {
 
   /** 530 µs, 2.1 ms, 3.4 s, 12 min. */
   duration(us: number): string {
-    if (us < 1000) return `${this.number(us)} µs`;
-    if (us < 1e6) return `${this.number(us / 1e3)} ms`;
-    if (us < 120e6) return `${this.number(us / 1e6)} s`;
+    const tenths = (n: number) => this.number(Math.round(10 * n) / 10);
+    if (us < 1000) return `${tenths(us)} µs`;
+    if (us < 1e6) return `${tenths(us / 1e3)} ms`;
+    if (us < 120e6) return `${tenths(us / 1e6)} s`;
     return `${this.number(Math.round(us / 60e6))} min`;
   }
 

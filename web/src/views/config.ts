@@ -30,10 +30,10 @@ export class ConfigView implements View {
       ${facts([
         [t("config.object"), html`${said(config.object)}: ${t(`config.${config.status}`, { n: config.generation })}`],
         ...(faults.length > 0 ? [[t("config.faults"), html`<ul class="plain refused">${faults}</ul>`] as [string, unknown]] : []),
-        [t("overview.version"), said(status.version)],
+        [t("config.version"), said(status.version)],
       ])}
       ${this.#apollo(config, status)} ${this.#plugins(config)} ${config.profiles.map((profile) => this.#profile(profile))}
-      ${section(t("config.rest"), this.#tree(rest as Json))}
+      ${section(t("config.rest"), this.#tree(rest as Json, true))}
     `;
   }
 
@@ -74,9 +74,9 @@ export class ConfigView implements View {
   }
 
   /** Fields within fields, by their names in the configuration. */
-  #tree(value: Json): TemplateResult {
+  #tree(value: Json, isTop = false): TemplateResult {
     if (value === null || typeof value !== "object" || Array.isArray(value)) return html`${this.#plain(value)}`;
-    return html`<dl class="tree">${Object.entries(value).map(([name, inner]) => html`<div><dt>${said(name)}</dt><dd>${this.#tree(inner)}</dd></div>`)}</dl>`;
+    return html`<dl class="tree ${isTop ? "columns" : ""}">${Object.entries(value).map(([name, inner]) => html`<div><dt>${said(name)}</dt><dd>${this.#tree(inner)}</dd></div>`)}</dl>`;
   }
 
   #plain(value: Json): unknown {

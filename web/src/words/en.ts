@@ -13,7 +13,6 @@ export const en = {
   "app.connecting": "Connecting …",
   "app.loading": "Loading …",
   "app.more": "Show all {n}",
-  "app.none": "none",
 
   "view.overview": "Cluster",
   "view.queue": "Queue",
@@ -41,7 +40,6 @@ export const en = {
   "overview.pods": "pods on nodes",
   "overview.waiting": "pods waiting",
   "overview.nodes": "nodes",
-  "overview.version": "version",
   "overview.matrix": "Tiers and zones",
   "overview.matrixHint": "What is left of the I/O budgets, of what nodes offer. Choose a cell to see its nodes.",
   "overview.tier": "Tier",
@@ -166,6 +164,7 @@ export const en = {
   "config.accepted": "accepted, in force as generation {n}",
   "config.invalid": "invalid; the last good one stays in force, generation {n}",
   "config.absent": "not there; the defaults are in force, generation {n}",
+  "config.version": "Version",
   "config.faults": "What is wrong with it",
   "config.plugins": "AI storage plugins",
   "config.enabled": "On",

@@ -15,7 +15,6 @@ export const ko: Record<Key, string> = {
   "app.connecting": "연결 중 …",
   "app.loading": "불러오는 중 …",
   "app.more": "{n}개 모두 보기",
-  "app.none": "없음",
 
   "view.overview": "클러스터",
   "view.queue": "대기열",
@@ -43,7 +42,6 @@ export const ko: Record<Key, string> = {
   "overview.pods": "배치된 Pod",
   "overview.waiting": "대기 중인 Pod",
   "overview.nodes": "노드",
-  "overview.version": "버전",
   "overview.matrix": "계층과 존",
   "overview.matrixHint": "노드가 제공하는 I/O 예산 중 남은 양입니다. 칸을 선택하면 해당 노드를 볼 수 있습니다.",
   "overview.tier": "계층",
@@ -168,6 +166,7 @@ export const ko: Record<Key, string> = {
   "config.accepted": "승인됨, {n}세대로 적용 중",
   "config.invalid": "잘못됨; 마지막으로 올바른 {n}세대가 계속 적용 중",
   "config.absent": "없음; 기본값이 {n}세대로 적용 중",
+  "config.version": "버전",
   "config.faults": "잘못된 점",
   "config.plugins": "AI 스토리지 플러그인",
   "config.enabled": "사용",
