@@ -85,6 +85,10 @@ impl Cache {
     /// Adds or replaces a node object.
     pub fn set_node(&mut self, node: Arc<Node>) -> NodeChange {
         self.count_images(&node, true);
+        if let Some(old) = self.snapshot.node(&node.name).map(|info| info.node.clone()) {
+            self.snapshot.count_rooms_of(&old, false);
+        }
+        self.snapshot.count_rooms_of(&node, true);
         let nodes = &mut self.snapshot.nodes;
         match nodes.binary_search_by(|n| n.node.name.cmp(&node.name)) {
             Ok(i) => {
@@ -115,6 +119,7 @@ impl Cache {
         let info = self.snapshot.nodes.remove(i);
         self.journal.moved();
         self.count_images(&info.node, false);
+        self.snapshot.count_rooms_of(&info.node, false);
         self.snapshot.count_handles(info.attached(), false);
         if !info.pods.is_empty() {
             let mut homeless = NodeInfo::clone(&info);

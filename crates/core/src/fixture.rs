@@ -120,6 +120,7 @@ impl Cluster {
         for (image, _) in &node.images {
             *self.snapshot.image_nodes.entry(image.clone()).or_default() += 1;
         }
+        self.snapshot.count_rooms_of(&node, true);
         let info = Arc::new(NodeInfo::new(Arc::new(node)));
         let at = self.snapshot.nodes.partition_point(|n| n.node.name < info.node.name);
         self.snapshot.nodes.insert(at, info);

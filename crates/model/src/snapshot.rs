@@ -1,6 +1,8 @@
 //! The cluster at one moment, as every plugin sees it: nodes with what their pods use, claims, volumes, classes, drivers.
 //! Leaves out how it is kept up to date: that is `aisched-core`'s cache.
 
+mod promised;
+
 use crate::Str;
 use crate::devices::Inventory;
 use crate::disruption::DisruptionBudget;
@@ -28,8 +30,10 @@ pub struct Snapshot {
     pub nodes: Vec<Arc<NodeInfo>>,
     /// Claims; kept with their index by [`Snapshot::set_claim`] and [`Snapshot::remove_claim`].
     pub claims: BTreeMap<NamespacedName, Arc<Claim>>,
-    /// Claims that volumes are being made for, by class.
-    pub pending_claims: BTreeMap<Str, BTreeMap<NamespacedName, Arc<Claim>>>,
+    /// Bytes of the volumes that are being made, by node and class; kept by [`Snapshot::set_claim`] and [`Snapshot::remove_claim`].
+    being_made: BTreeMap<Str, BTreeMap<Str, i128>>,
+    /// What of each room that is, asked for by [`Snapshot::promised`].
+    promised: BTreeMap<NamespacedName, i128>,
     /// Volumes by name; [`Snapshot::set_volume`] and [`Snapshot::remove_volume`] keep the two indices over them.
     pub volumes: BTreeMap<Str, Arc<Volume>>,
     /// Claims that name a volume, by the volume; kept by [`Snapshot::set_claim`] and [`Snapshot::remove_claim`].
@@ -116,9 +120,7 @@ impl Snapshot {
     pub fn set_claim(&mut self, claim: Arc<Claim>) -> Option<Arc<Claim>> {
         let key = (claim.namespace.clone(), claim.name.clone());
         let old = self.remove_claim(&key);
-        if let Some(class) = claim.storage_class.as_ref().filter(|_| claim.is_pending()) {
-            self.pending_claims.entry(class.clone()).or_default().insert(key.clone(), claim.clone());
-        }
+        self.count_pending(&claim, true);
         if let Some(volume) = &claim.volume {
             self.bound_claims.entry(volume.clone()).or_default().push(key.clone());
         }
@@ -129,14 +131,7 @@ impl Snapshot {
     /// Takes a claim away.
     pub fn remove_claim(&mut self, key: &NamespacedName) -> Option<Arc<Claim>> {
         let old = self.claims.remove(key)?;
-        if let Some(class) = &old.storage_class
-            && let Some(of_class) = self.pending_claims.get_mut(class)
-        {
-            of_class.remove(key);
-            if of_class.is_empty() {
-                self.pending_claims.remove(class);
-            }
-        }
+        self.count_pending(&old, false);
         if let Some(volume) = &old.volume
             && let Some(claims) = self.bound_claims.get_mut(volume)
         {
@@ -279,10 +274,18 @@ impl Snapshot {
     /// Adds or replaces what a driver says of its room; returns what was there.
     pub fn set_capacity(&mut self, capacity: Arc<StorageCapacity>) -> Option<Arc<StorageCapacity>> {
         let key = (capacity.namespace.clone(), capacity.name.clone());
+        let promised = self.promised.get(&key).copied();
         let old = self.remove_capacity(&key);
         if let (Some(nodes), Some(limit)) = (&capacity.nodes, capacity.limit()) {
             let of_class = self.room.entry(capacity.storage_class.clone()).or_default();
             of_class.insert(reach_of_requirements(&nodes.0), limit, &full_name(&key), &capacity);
+            // What changes all the time is how much room there is, and that changes no promise.
+            let same = |old: &StorageCapacity| old.nodes == capacity.nodes && old.storage_class == capacity.storage_class && old.limit().is_some();
+            if old.as_deref().is_some_and(same) {
+                self.promised.extend(promised.map(|bytes| (key.clone(), bytes)));
+            } else {
+                self.count_room(&capacity);
+            }
         }
         self.capacities.insert(key, capacity);
         old
@@ -291,6 +294,7 @@ impl Snapshot {
     /// Takes what a driver said of its room away.
     pub fn remove_capacity(&mut self, key: &NamespacedName) -> Option<Arc<StorageCapacity>> {
         let old = self.capacities.remove(key)?;
+        self.promised.remove(key);
         if let (Some(nodes), Some(limit)) = (&old.nodes, old.limit())
             && let Some(of_class) = self.room.get_mut(&old.storage_class)
         {
@@ -364,27 +368,6 @@ mod tests {
         }
         snapshot.remove_volume("pv");
         assert!(snapshot.free_volumes.is_empty() && snapshot.claimed_volumes.is_empty() && snapshot.volumes.is_empty());
-    }
-
-    #[test]
-    fn pending_claims_are_those_with_a_node_and_no_volume() {
-        let mut snapshot = Snapshot::default();
-        let claim = Claim { name: "x".into(), storage_class: Some("c".into()), ..Claim::default() };
-        let pending = Claim { selected_node: Some("n".into()), ..claim.clone() };
-        for (claim, expected) in [
-            (claim.clone(), 0),
-            (pending.clone(), 1),
-            (Claim { storage_class: Some("d".into()), ..pending.clone() }, 0),
-            (pending.clone(), 1),
-            (Claim { volume: Some("pv".into()), ..pending.clone() }, 0),
-            (pending, 1),
-            (claim, 0),
-        ] {
-            snapshot.set_claim(Arc::new(claim.clone()));
-            assert_eq!(snapshot.pending_claims.get("c").map_or(0, BTreeMap::len), expected, "{claim:?}");
-        }
-        snapshot.remove_claim(&("".into(), "x".into()));
-        assert!(snapshot.claims.is_empty() && snapshot.pending_claims.is_empty());
     }
 
     #[test]

@@ -236,6 +236,13 @@ impl StorageCapacity {
     pub fn limit(&self) -> Option<i64> {
         self.maximum_volume_size.or(self.capacity)
     }
+
+    /// Room for all volumes together, where the driver says: never less than what it would make in one piece, as drivers of thin pools
+    /// tell of less that is free than what they make.
+    #[must_use]
+    pub fn size(&self) -> Option<i64> {
+        self.capacity.map(|capacity| capacity.max(self.maximum_volume_size.unwrap_or(0)))
+    }
 }
 
 /// A VolumeAttachment: a volume that is attached to a node, or is being attached.

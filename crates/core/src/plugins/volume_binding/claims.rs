@@ -4,7 +4,7 @@
 mod shortage;
 
 use crate::framework::{Basis, Fact, Reads, Trait};
-use crate::plugins::claims::{claim_not_found, names_nodes, not_owned, refers_to_claim};
+use crate::plugins::claims::{claim_not_found, names_nodes, not_owned};
 use aisched_model::Str;
 use aisched_model::labels::Labels;
 use aisched_model::node::{Node, NodeInfo};
@@ -31,8 +31,38 @@ pub(super) struct Claims<'a> {
     selected: Vec<Unbound<'a>>,
     /// Claims that wait for the pod's node, smallest first.
     waiting: Vec<Unbound<'a>>,
-    /// What is promised of each room to claims of other pods, by the room's name.
-    promised: BTreeMap<(&'a Str, &'a Str), i64>,
+    /// What is promised of rooms.
+    promised: Promised<'a>,
+}
+
+/// What is promised of rooms to claims of other pods: a driver takes it off what it says only when the volume is made.
+#[derive(Clone, Default)]
+struct Promised<'a> {
+    /// All promises; none are told before there is a claim to be placed.
+    all: Option<&'a Snapshot>,
+    /// What of them is promised to the pod's own claims: those need no more room.
+    own: Vec<(&'a StorageCapacity, i64)>,
+}
+
+impl<'a> Promised<'a> {
+    fn beside(selected: &[Unbound<'a>], snapshot: &'a Snapshot) -> Self {
+        let mut own = Vec::new();
+        for Unbound { claim, class, .. } in selected {
+            let Some(node) = claim.selected_node.as_ref().and_then(|node| snapshot.node(node)) else { continue };
+            own.extend(snapshot.rooms_within_reach(&class.name, &node.node.labels).map(|room| (room, claim.requested)));
+        }
+        Self { all: Some(snapshot), own }
+    }
+
+    /// Bytes of the room that other pods' claims get.
+    fn of(&self, room: &StorageCapacity) -> i128 {
+        let own = self.own.iter().filter(|(of, _)| is_same(of, room)).map(|(_, bytes)| i128::from(*bytes));
+        self.all.map_or(0, |snapshot| snapshot.promised(room)) - own.sum::<i128>()
+    }
+}
+
+fn is_same(one: &StorageCapacity, other: &StorageCapacity) -> bool {
+    one.name == other.name && one.namespace == other.namespace
 }
 
 /// A claim that is bound when its pod has a node, and where to look for a volume.
@@ -121,27 +151,8 @@ impl<'a> Claims<'a> {
             }
         }
         claims.waiting.sort_by_key(|unbound| unbound.claim.requested);
-        claims.promised = claims.promised(pod, snapshot);
+        claims.promised = Promised::beside(&claims.selected, snapshot);
         Ok(claims)
-    }
-
-    /// What is promised of the rooms of the claims' classes: a driver takes it off what it says only when the volume is made.
-    fn promised(&self, pod: &Pod, snapshot: &'a Snapshot) -> BTreeMap<(&'a Str, &'a Str), i64> {
-        let mut promised = BTreeMap::new();
-        let mut classes: Vec<&'a Str> = self.selected.iter().chain(&self.waiting).map(|unbound| &unbound.class.name).collect();
-        classes.sort_unstable();
-        classes.dedup();
-        for class in classes {
-            let (Some(rooms), Some(pending)) = (snapshot.room.get(class), snapshot.pending_claims.get(class)) else { continue };
-            for claim in pending.values().filter(|claim| !refers_to_claim(pod, claim)) {
-                let Some(node) = claim.selected_node.as_ref().and_then(|node| snapshot.node(node)) else { continue };
-                let labels = &node.node.labels;
-                for room in rooms.all(labels).filter(|room| room.nodes.as_ref().is_some_and(|nodes| nodes.matches(labels))) {
-                    *promised.entry((&room.namespace, &room.name)).or_default() += claim.requested;
-                }
-            }
-        }
-        promised
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -339,19 +350,18 @@ impl<'a> Unbound<'a> {
         &self,
         labels: &Labels,
         beside: &[(&Arc<Claim>, Option<&Arc<StorageCapacity>>)],
-        promised: &BTreeMap<(&Str, &Str), i64>,
+        promised: &Promised<'_>,
     ) -> Result<Option<&'a Arc<StorageCapacity>>, ()> {
         let Room::Known(rooms) = self.room else { return Ok(None) };
-        let taken = |room: &StorageCapacity| -> i64 {
-            let same = |other: &&StorageCapacity| other.name == room.name && other.namespace == room.namespace;
-            let own = beside.iter().filter(|(_, r)| r.map(|r| &**r).as_ref().is_some_and(same)).map(|(claim, _)| claim.requested);
-            own.chain(promised.get(&(&room.namespace, &room.name)).copied()).fold(0, i64::saturating_add)
+        let taken = |room: &StorageCapacity| {
+            let own = beside.iter().filter(|(_, other)| other.is_some_and(|other| is_same(other, room)));
+            own.map(|(claim, _)| i128::from(claim.requested)).sum::<i128>() + promised.of(room)
         };
-        let fits = |room: &StorageCapacity| {
-            let taken = taken(room);
-            let left = room.capacity.map_or(i64::MAX, |capacity| capacity.saturating_sub(taken));
-            room.nodes.as_ref().is_some_and(|nodes| nodes.matches(labels)) && (taken == 0 || left >= self.claim.requested)
+        let is_enough = |room: &StorageCapacity| match taken(room) {
+            0 => true, // the driver's limit of one volume is all that counts
+            taken => room.size().is_none_or(|size| i128::from(size) - taken >= i128::from(self.claim.requested)),
         };
+        let fits = |room: &StorageCapacity| room.nodes.as_ref().is_some_and(|nodes| nodes.matches(labels)) && is_enough(room);
         rooms.and_then(|rooms| rooms.smallest(labels, self.claim.requested, fits)).map(Some).ok_or(())
     }
 }

@@ -298,10 +298,18 @@ fn node_where_volumes_could_not_be_made_lately_is_left_out() {
 
 #[test]
 fn claims_of_one_pod_share_the_room() {
-    let two = |capacity| roomy(Some(capacity), None).claim(claim("x", "csi", 5)).claim(claim("y", "csi", 5));
     let pod = claiming("p", ["x", "y"]);
-    assert_eq!(against(&two(10), &pod)[0], "");
-    assert_eq!(against(&two(9), &pod)[0], NO_ROOM);
+    for (capacity, maximum, expected) in [
+        (Some(10), None, ""),
+        (Some(9), None, NO_ROOM),
+        (Some(9), Some(5), NO_ROOM),
+        (Some(0), Some(10), ""), // a thin pool: it is told apart from what it makes
+        (Some(0), Some(9), NO_ROOM),
+        (None, Some(5), ""),
+    ] {
+        let two = roomy(capacity, maximum).claim(claim("x", "csi", 5)).claim(claim("y", "csi", 5));
+        assert_eq!(against(&two, &pod)[0], expected, "{capacity:?}, at most {maximum:?}");
+    }
 }
 
 #[test]
@@ -349,6 +357,18 @@ fn room_promised_to_other_pods_is_not_given_twice() {
     }
     let own = roomy(Some(10), None).claim(Claim { selected_node: Some("a".into()), ..claim("data", "csi", 10) });
     assert_eq!(against(&own, &data)[0], "", "what is being made for the pod itself needs no more room");
+}
+
+#[test]
+fn claims_of_other_pods_are_not_looked_at_one_by_one() {
+    let data = claiming("p", ["data"]);
+    for (n_pending, expected) in [(1_000, ""), (1_001, NO_ROOM)] {
+        let pending = (0..n_pending).map(|i| Claim { selected_node: Some("a".into()), ..claim(&format!("c{i}"), "csi", 1) });
+        let mut cluster = pending.fold(roomy(Some(1_005), None).claim(claim("data", "csi", 5)), Cluster::claim);
+        // What is not there cannot be walked.
+        cluster.snapshot.claims.retain(|(_, name), _| **name == *"data");
+        assert_eq!(against(&cluster, &data)[0], expected, "beside {n_pending} claims");
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! Volumes found through the indices compared with a reading of the rules that walks all volumes, over random clusters.
-//! Leaves out volumes that have to be made.
+//! Volumes found through the indices, and room as it is counted, compared with a reading of the rules that walks everything, over random
+//! clusters. Leaves out which room a volume is made in.
 
 use super::claims::Claims;
+use crate::cache::Cache;
 use crate::fixture::{Cluster, claiming, labelled};
 use crate::plugins::fixture_random::Random;
 use aisched_model::Str;
@@ -9,8 +10,9 @@ use aisched_model::labels::Labels;
 use aisched_model::node::Node;
 use aisched_model::selector::{LabelSelector, NodeSelectorTerm, Operator, Requirement};
 use aisched_model::snapshot::Snapshot;
-use aisched_model::volume::{AccessModes, BindingMode, Claim, StorageClass, Volume};
+use aisched_model::volume::{AccessModes, BindingMode, Claim, StorageCapacity, StorageClass, Volume};
 use alloc::format;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 const CLASSES: [&str; 2] = ["local", "other"];
@@ -143,4 +145,59 @@ fn indices_find_what_a_walk_over_all_volumes_finds() {
         }
     }
     assert!(n_found > 100, "only {n_found} placements were found: the clusters are too poor to tell anything");
+}
+
+/// Something happens to a node, a claim or a room.
+fn happening(random: &mut Random, cache: &mut Cache) {
+    let (i, gone) = (random.below(3), random.chance(25));
+    let name = |kind: &str| Str::from(format!("{kind}{i}"));
+    match random.below(3) {
+        0 if gone => drop(cache.remove_node(&name("n"))),
+        0 => {
+            let (host, zone) = (format!("h{}", random.below(3)), format!("z{}", random.below(3)));
+            drop(cache.set_node(Arc::new(labelled(&name("n"), [("host", &host), ("zone", &zone)]))));
+        }
+        1 if gone => drop(cache.remove_claim("default".into(), name("c"))),
+        1 => {
+            let selected_node = random.chance(80).then(|| format!("n{}", random.below(3)).into());
+            let volume = random.chance(20).then(|| "pv".into());
+            cache.set_claim(Arc::new(Claim { selected_node, volume, ..claim(random, i) }));
+        }
+        _ if gone => drop(cache.objects().remove_capacity(&("csi".into(), name("r")))),
+        _ => {
+            let nodes = random.chance(90).then(|| LabelSelector((0..random.below(3)).map(|_| requirement(random)).collect()));
+            let size = |random: &mut Random| random.chance(70).then(|| i64::try_from(random.below(9)).unwrap());
+            cache.objects().set_capacity(Arc::new(StorageCapacity {
+                namespace: "csi".into(),
+                name: name("r"),
+                storage_class: CLASSES[usize::from(random.chance(20))].into(),
+                nodes,
+                capacity: size(random),
+                maximum_volume_size: size(random),
+            }));
+        }
+    }
+}
+
+#[test]
+fn promised_room_is_what_a_walk_over_all_claims_finds() {
+    let mut n_promised = 0;
+    for seed in 0..1000 {
+        let (mut random, mut cache) = (Random::new(seed), Cache::default());
+        for _ in 0..40 {
+            happening(&mut random, &mut cache);
+            let snapshot = cache.snapshot();
+            for room in snapshot.capacities.values().filter(|room| room.limit().is_some()) {
+                let reaches = |node: &Str| {
+                    snapshot.node(node).is_some_and(|info| room.nodes.as_ref().is_some_and(|nodes| nodes.matches(&info.node.labels)))
+                };
+                let of_class = |claim: &&Arc<Claim>| claim.is_pending() && claim.storage_class.as_ref() == Some(&room.storage_class);
+                let pending = snapshot.claims.values().filter(of_class).filter(|claim| claim.selected_node.as_ref().is_some_and(reaches));
+                let expected = pending.map(|claim| i128::from(claim.requested)).sum::<i128>();
+                n_promised += usize::from(expected > 0);
+                assert_eq!(snapshot.promised(room), expected, "seed {seed}: {room:?}");
+            }
+        }
+    }
+    assert!(n_promised > 1000, "only {n_promised} promises were made");
 }

@@ -24,7 +24,7 @@ impl Claims<'_> {
         if let Some(most) = room.maximum_volume_size {
             text.push_str(&format!(", {} at most for one volume", size(most)));
         }
-        let promised = self.promised.get(&(&room.namespace, &room.name)).copied().unwrap_or(0);
+        let promised = i64::try_from(self.promised.of(room)).unwrap_or(i64::MAX);
         let own = beside.iter().filter(|(_, at)| at.is_some_and(|at| Arc::ptr_eq(at, room))).map(|(claim, _)| claim.requested).sum();
         for (amount, to) in [(promised, "claims of other pods"), (own, "the pod's other claims")] {
             if amount > 0 {
