@@ -32,6 +32,9 @@ pub(crate) struct Verdict {
     pub(crate) message: String,
     /// What stopped the attempt.
     pub(crate) error: String,
+    /// Ours: what would have stopped it on any node. Which one is told depends on the order in which nodes are looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) errors: Vec<String>,
     /// The node that is kept for it.
     pub(crate) nominated: String,
     /// Pods that have to go, sorted.

@@ -68,7 +68,8 @@ fn fill(answer: &mut Answer, scenario: &Scenario) -> Result<()> {
         }
         // An error ends the cycle: of the nodes nothing is said.
         if let Some((_, error)) = errors.iter().find(|(uid, _)| *uid == decision.uid) {
-            verdict = Verdict { pod: verdict.pod, error: error.to_string(), ..Verdict::default() };
+            let errors = verdict.nodes.into_values().flat_map(|node| node.reasons).collect();
+            verdict = Verdict { pod: verdict.pod, error: error.to_string(), errors, ..Verdict::default() };
         }
         answer.pods.push(verdict);
     }

@@ -23,8 +23,9 @@ pub(super) fn binding(luck: &mut Luck, plain: bool) -> Scenario {
         "apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": DRIVER}, "spec": {"storageCapacity": capacity, "attachRequired": true},
     }));
     rooms(luck, &mut scenario);
+    let mut named = vec!["c0", "c1", "elsewhere"];
     for i in 0..luck.below(9) {
-        let pv = free_volume(luck, i, &names);
+        let pv = free_volume(luck, i, &mut named, &names);
         scenario.objects.push(pv);
     }
     let claims = luck.pick(&[1, 1, 2, 3]);
@@ -154,12 +155,13 @@ fn some_modes(luck: &mut Luck) -> Vec<&'static str> {
     modes
 }
 
-fn free_volume(luck: &mut Luck, i: usize, names: &[String]) -> Value {
+/// A volume that is there for any claim, or for one of those `named`: of several that name one claim kube-scheduler takes any.
+fn free_volume(luck: &mut Luck, i: usize, named: &mut Vec<&str>, names: &[String]) -> Value {
     let class = luck.pick(&["static", "static", "late", "now"]);
     let mut volume = volume(luck, &format!("free{i}"), class, names);
     volume["status"] = json!({"phase": "Available"});
-    if luck.chance(15) {
-        let claim = luck.pick(&["c0", "c1", "elsewhere"]);
+    if luck.chance(15) && !named.is_empty() {
+        let claim = named.swap_remove(luck.below(named.len()));
         volume["spec"]["claimRef"] = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": NAMESPACE, "name": claim});
     }
     volume

@@ -280,7 +280,8 @@ impl Snapshot {
             let of_class = self.room.entry(capacity.storage_class.clone()).or_default();
             of_class.insert(reach_of_requirements(&nodes.0), limit, &full_name(&key), &capacity);
             // What changes all the time is how much room there is, and that changes no promise.
-            let same = |old: &StorageCapacity| old.nodes == capacity.nodes && old.storage_class == capacity.storage_class && old.limit().is_some();
+            let same =
+                |old: &StorageCapacity| old.nodes == capacity.nodes && old.storage_class == capacity.storage_class && old.limit().is_some();
             if old.as_deref().is_some_and(same) {
                 self.promised.extend(promised.map(|bytes| (key.clone(), bytes)));
             } else {
