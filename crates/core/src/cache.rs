@@ -196,7 +196,12 @@ impl Cache {
 
     /// A pod that was placed here and that the watch has not shown in its place yet.
     pub(crate) fn assumed(&self, uid: &str) -> Option<&Arc<Pod>> {
-        let home = self.homes.get(uid).filter(|home| home.assumed)?;
+        self.placed(uid).filter(|_| self.homes.get(uid).is_some_and(|home| home.assumed))
+    }
+
+    /// A pod that has a node.
+    pub(crate) fn placed(&self, uid: &str) -> Option<&Arc<Pod>> {
+        let home = self.homes.get(uid)?;
         let node = self.snapshot.node(&home.node).map(|node| &**node).or_else(|| self.homeless.get(&home.node))?;
         node.pods.iter().find(|placed| *placed.pod.uid == *uid).map(|placed| &placed.pod)
     }

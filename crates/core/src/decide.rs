@@ -44,6 +44,24 @@ pub struct Choice<'a> {
     pub heard: Heard<'a>,
     /// Nodes that are left in peace by preemption (until when is not its business).
     pub in_peace: &'a [(Str, Millis)],
+    /// Set while the place of a whole gang is looked for.
+    pub within: Option<Within<'a>>,
+}
+
+/// In the search for the place of a gang nobody is preempted for a member, and where there is a list only its nodes count.
+#[derive(Clone, Copy, Debug)]
+pub struct Within<'a>(pub Option<&'a [bool]>);
+
+impl Within<'_> {
+    fn has(self, node: usize) -> bool {
+        self.0.is_none_or(|nodes| nodes.get(node).copied().unwrap_or(false))
+    }
+}
+
+impl Choice<'_> {
+    fn counts(&self, node: usize) -> bool {
+        self.within.is_none_or(|within| within.has(node))
+    }
 }
 
 /// What `decide` found.
@@ -77,9 +95,9 @@ pub(crate) fn decide_with(profile: &Profile, attempt: &Attempt<'_>, choice: Choi
     let (mut parts, pre_filter) = prepare(&active, attempt, &mut rows.tallies);
     let nodes = &attempt.snapshot.nodes;
     let mut spare = Rows::default();
-    let rows = look_at_nodes(&parts, pre_filter.as_ref(), attempt, false, (rows, &mut spare), columns);
+    let rows = look_at_nodes(&parts, pre_filter.as_ref(), attempt, nominated_elsewhere(attempt, choice), (rows, &mut spare), columns);
     let mut explained = rows.take_explained();
-    let scored = score(&mut parts, nodes, rows);
+    let scored = score(&mut parts, nodes, rows, choice);
     let luck = Luck::new(choice.salt, &attempt.pod.uid);
     let error = rows.refusals().find(|(against, _)| against.refusal.code == RefusalCode::Error).map(|(a, _)| a.refusal.reasons.join(", "));
     let mut ranking = rank(&scored.totals, |idx| columns.name(idx, nodes), luck, choice.report_nodes.max(2));
@@ -88,11 +106,12 @@ pub(crate) fn decide_with(profile: &Profile, attempt: &Attempt<'_>, choice: Choi
     }
     let remedy = remedy(&parts, pre_filter.as_ref(), attempt, rows).filter(|_| ranking.is_empty() && error.is_none());
     let preemption = ranking.is_empty().then(|| post_filter(profile, &parts, attempt, pre_filter.as_ref(), rows, choice));
-    let refusals = verdicts(rows);
+    let refusals = verdicts(rows, choice);
+    let n_counting = if choice.within.is_some() { (0..nodes.len()).filter(|idx| choice.counts(*idx)).count() } else { nodes.len() };
     let message = preemption.as_ref().map(|p| {
         let tail = [remedy.as_ref().map_or("", Remedy::message), &p.tail].into_iter().filter(|part| !part.is_empty());
         let tail = tail.collect::<Vec<_>>().join(", ");
-        error.clone().unwrap_or_else(|| message(nodes.len(), pre_filter.as_ref(), &refusals, &tail))
+        error.clone().unwrap_or_else(|| message(n_counting, pre_filter.as_ref(), &refusals, &tail))
     });
     let volumes = ranking.first().and_then(|best| volumes(&parts, &nodes[best.node_idx]));
     let claims = ranking.first().and_then(|best| claims(&parts, &nodes[best.node_idx]));
@@ -192,6 +211,12 @@ fn tried(parts: &[Part<'_>], attempt: &Attempt<'_>, idx: usize) -> Option<Agains
     trial.judge()
 }
 
+/// Whether the pod is nominated to a node that does not count.
+fn nominated_elsewhere(attempt: &Attempt<'_>, choice: Choice<'_>) -> bool {
+    let nominated = attempt.snapshot.nominated.node_of(&attempt.pod.uid).and_then(|node| attempt.snapshot.node_idx(node));
+    nominated.is_some_and(|idx| !choice.counts(idx))
+}
+
 /// What can be done for a pod that fits nowhere, if the profile has anything for it.
 fn post_filter(
     profile: &Profile,
@@ -201,7 +226,7 @@ fn post_filter(
     rows: &Rows,
     choice: Choice<'_>,
 ) -> Preemption {
-    match profile.preempts().filter(|_| rows.len() > 0) {
+    match profile.preempts().filter(|_| rows.len() > 0 && choice.within.is_none()) {
         None => Preemption { tail: String::new(), nominate: Nominate::Clear },
         // kube-scheduler's words: after such a refusal its DynamicResources, which comes before preemption, has nothing prepared and
         // says so, and that ends the round.
@@ -239,12 +264,15 @@ struct Scored<'r> {
 }
 
 /// Adds up what every scoring plugin makes of the feasible nodes.
-fn score<'r>(parts: &mut [Part<'_>], nodes: &[Arc<NodeInfo>], rows: &'r Rows) -> Scored<'r> {
+fn score<'r>(parts: &mut [Part<'_>], nodes: &[Arc<NodeInfo>], rows: &'r Rows, choice: Choice<'_>) -> Scored<'r> {
     let (mut totals, same) = rows.totals(parts);
+    if let Some(Within(Some(_))) = choice.within {
+        totals.to_mut().iter_mut().enumerate().filter(|(idx, _)| !choice.counts(*idx)).for_each(|(_, total)| *total = rows::OUT);
+    }
     if parts.iter().all(|p| p.keeps_scores.is_some() || p.score().is_none()) {
         return Scored { totals, same, feasible: Vec::new() };
     }
-    let feasible: Vec<usize> = rows.feasible().collect();
+    let feasible: Vec<usize> = rows.feasible().filter(|idx| choice.counts(*idx)).collect();
     let seen: Vec<&NodeInfo> = feasible.iter().map(|i| &*nodes[*i]).collect();
     for part in parts.iter_mut().filter(|p| p.keeps_scores.is_none()) {
         let Some(score) = part.prepared.score.as_mut() else { continue };
@@ -268,12 +296,19 @@ fn runner_up(ranking: &[Rank], nodes: &[Arc<NodeInfo>]) -> Option<RunnerUp> {
 }
 
 /// How many nodes each plugin refused for each of its reasons, by reason.
-fn verdicts(rows: &Rows) -> Vec<Verdict> {
+fn verdicts(rows: &Rows, choice: Choice<'_>) -> Vec<Verdict> {
     let mut counts: BTreeMap<(Cow<'static, str>, &'static str), usize> = BTreeMap::new();
-    for (against, n) in rows.refusals() {
+    let mut note = |(against, n): (&Against, usize)| {
         for reason in &against.refusal.reasons {
             *counts.entry((reason.clone(), against.plugin)).or_default() += n;
         }
+    };
+    match choice.within {
+        Some(Within(Some(_))) => {
+            let counting = (0..rows.len()).filter(|idx| choice.counts(*idx));
+            counting.filter_map(|idx| rows.against(idx)).for_each(|against| note((against, 1)));
+        }
+        Some(Within(None)) | None => rows.refusals().for_each(note),
     }
     counts.into_iter().map(|((message, plugin), n_nodes)| Verdict { plugin, message, n_nodes }).collect()
 }
@@ -366,7 +401,7 @@ mod tests {
         let workload = WorkloadProfile::resolve(&preferred, None, &cluster.config, &cluster.snapshot);
         let attempt = Attempt { snapshot: &cluster.snapshot, pod: &preferred, workload: &workload, policy: None, config: &cluster.config };
         let profile = Profile::of("s", [("NodeAffinity", Weight::Fixed(1))]);
-        let choice = Choice { salt, report_nodes, policy_source: PolicySource::Fallback, heard: Heard::default(), in_peace: &[] };
+        let choice = Choice { salt, report_nodes, policy_source: PolicySource::Fallback, heard: Heard::default(), in_peace: &[], within: None };
         decide(&profile, &attempt, choice).decision.nodes.into_iter().map(|n| n.node).collect()
     }
 

@@ -205,7 +205,7 @@ pub enum Action {
         pod: PodRef,
         /// Whether the condition was not False before, so that its transition time moves.
         transition: bool,
-        /// `Unschedulable` or `SchedulerError`.
+        /// `Unschedulable`, `SchedulerError`, or `SchedulingGated` for a pod whose gang is not complete.
         reason: &'static str,
         /// The whole message.
         message: Str,

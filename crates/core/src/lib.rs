@@ -17,6 +17,7 @@ pub mod features;
 #[cfg(test)]
 mod fixture;
 pub mod framework;
+pub mod gang;
 mod journal;
 pub mod plugins;
 mod policy_terms;

@@ -148,6 +148,12 @@ impl Profile {
         self.plugins.iter().any(|slot| AI_PLUGINS.contains(&slot.plugin.name()))
     }
 
+    /// Whether pods that belong together are placed together: where data-aware plugins take part, and where kube-scheduler would.
+    #[must_use]
+    pub fn places_gangs(&self) -> bool {
+        self.has_ai_plugins() || self.plugin("GangScheduling").is_some()
+    }
+
     /// Why a pod may not enter the queue yet.
     #[must_use]
     pub fn gate(&self, pod: &Pod, snapshot: &Snapshot) -> Option<String> {

@@ -4,6 +4,7 @@
 use crate::event::Millis;
 use crate::policy_terms::judged;
 use aisched_model::Str;
+use aisched_model::gang::GangKey;
 use aisched_model::pod::Pod;
 use aisched_model::policy::{Policy, PolicySource};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -69,6 +70,8 @@ pub struct Waiting {
     pub raided: Vec<(Str, Millis)>,
     /// Whether its unusable hints have been reported.
     pub hints_reported: bool,
+    /// Whether it is held back for its gang alone, if it is.
+    for_gang: bool,
     state: State,
     /// When it was last queued: orders pods of equal priority, and starts its backoff.
     timestamp: Millis,
@@ -92,6 +95,18 @@ impl Waiting {
     /// Its place among pods that are ready: priority, then when it was queued, then order of arrival.
     pub(crate) fn place(&self) -> (Reverse<i32>, Millis, u64) {
         (Reverse(self.pod.spec.priority), self.timestamp, self.sequence)
+    }
+
+    /// Whether anything but its gang holds it back.
+    #[must_use]
+    pub fn is_held_alone(&self) -> bool {
+        matches!(self.state, State::Gated(_)) && !self.for_gang
+    }
+
+    /// Whether it is held back for its gang.
+    #[must_use]
+    pub fn is_held_for_gang(&self) -> bool {
+        matches!(self.state, State::Gated(_)) && self.for_gang
     }
 
     /// The queue that it is in, under kube-scheduler's name; one that is being decided on was taken from the active ones.
@@ -164,6 +179,8 @@ pub struct Queue {
     early: BTreeSet<(Millis, ActiveKey)>,
     /// Pods in `Unschedulable`: events look at these alone.
     refused: BTreeSet<Str>,
+    /// Waiting members of gangs.
+    gangs: BTreeMap<GangKey, BTreeSet<Str>>,
     next_sequence: u64,
     incoming: BTreeMap<(&'static str, &'static str), u64>,
 }
@@ -179,6 +196,7 @@ impl Queue {
             timers: BTreeSet::new(),
             early: BTreeSet::new(),
             refused: BTreeSet::new(),
+            gangs: BTreeMap::new(),
             next_sequence: 0,
             incoming: BTreeMap::new(),
         }
@@ -246,6 +264,7 @@ impl Queue {
             raids_from: 0,
             raided: Vec::new(),
             hints_reported: false,
+            for_gang: false,
             state: State::InFlight,
             timestamp: now,
             sequence,
@@ -254,11 +273,13 @@ impl Queue {
             cause: cause::ADDED,
         };
         self.remove(&pod.uid);
+        self.enlist(&pod, true);
         self.pods.insert(pod.uid.clone(), waiting);
     }
 
     /// Takes a pod back that had left the queue for a node; it is in flight until `refused` or `failed` says where it goes.
     pub fn restore(&mut self, waiting: Waiting) {
+        self.enlist(&waiting.pod, true);
         self.pods.insert(waiting.pod.uid.clone(), Waiting { state: State::InFlight, ..waiting });
     }
 
@@ -267,7 +288,9 @@ impl Queue {
         let uid = pod.uid.clone();
         let state = self.pods.get(&uid)?.state.clone();
         self.set_state(&uid, State::InFlight); // its priority, and so its place, may have changed
-        let old = self.pods.get_mut(&uid)?.replace(pod);
+        let old = self.pods.get_mut(&uid)?.replace(pod.clone());
+        self.enlist(&old, false);
+        self.enlist(&pod, true);
         self.set_state(&uid, state);
         Some(old)
     }
@@ -286,11 +309,69 @@ impl Queue {
     /// Forgets a pod.
     pub fn remove(&mut self, uid: &str) -> Option<Waiting> {
         self.set_state(uid, State::InFlight);
-        self.pods.remove(uid)
+        let waiting = self.pods.remove(uid)?;
+        self.enlist(&waiting.pod, false);
+        Some(waiting)
+    }
+
+    /// Notes which gang a waiting pod belongs to, or that it waits no more.
+    fn enlist(&mut self, pod: &Pod, waits: bool) {
+        let Some(gang) = &pod.spec.gang else { return };
+        let members = self.gangs.entry(gang.key(&pod.namespace)).or_default();
+        if waits { members.insert(pod.uid.clone()) } else { members.remove(&pod.uid) };
+        if members.is_empty() {
+            self.gangs.remove(&gang.key(&pod.namespace));
+        }
+    }
+
+    /// The members of a gang that wait, by UID.
+    pub fn members(&self, gang: &GangKey) -> impl Iterator<Item = &Waiting> {
+        self.gangs.get(gang).into_iter().flatten().filter_map(|uid| self.pods.get(uid))
+    }
+
+    /// How many members of a gang wait.
+    #[must_use]
+    pub fn n_members(&self, gang: &GangKey) -> usize {
+        self.gangs.get(gang).map_or(0, BTreeSet::len)
+    }
+
+    /// Whether a pod could be taken now, were it its turn: it is not held back, waits for no policy, and has not failed by an error.
+    #[must_use]
+    pub fn is_willing(&self, uid: &str) -> bool {
+        let willing = |state: &State| !matches!(state, State::AwaitingPolicy { .. } | State::Backoff { error: true, .. });
+        self.pods.get(uid).is_some_and(|waiting| willing(&waiting.state))
+    }
+
+    /// Takes this pod, whoever else is ready.
+    pub fn take(&mut self, uid: &str) -> Option<Arc<Pod>> {
+        self.set_state(uid, State::InFlight);
+        let waiting = self.pods.get_mut(uid)?;
+        waiting.attempts = waiting.attempts.saturating_add(1);
+        waiting.held = None;
+        Some(waiting.pod.clone())
+    }
+
+    /// Holds a taken pod back whose attempt has not begun.
+    pub fn put_back(&mut self, uid: &str, reason: String) {
+        if let Some(waiting) = self.pods.get_mut(uid) {
+            waiting.attempts = waiting.attempts.saturating_sub(1);
+        }
+        self.gate_for_gang(uid, reason);
+    }
+
+    /// Holds a pod back until its gang is complete.
+    pub fn gate_for_gang(&mut self, uid: &str, reason: String) {
+        self.gate(uid, reason);
+        if let Some(waiting) = self.pods.get_mut(uid) {
+            waiting.for_gang = true;
+        }
     }
 
     /// Holds a pod back for a reason.
     pub fn gate(&mut self, uid: &str, reason: String) {
+        if let Some(waiting) = self.pods.get_mut(uid) {
+            waiting.for_gang = false;
+        }
         self.enter(uid, State::Gated(reason));
     }
 
@@ -333,11 +414,7 @@ impl Queue {
     /// Takes the pod that is next: the ready one of highest priority, else, when none is ready, the refused one whose backoff ends first.
     pub fn pop(&mut self) -> Option<Arc<Pod>> {
         let uid = self.active.first().map(|(_, _, _, uid)| uid.clone()).or_else(|| self.early.first().map(|(_, key)| key.3.clone()))?;
-        self.set_state(&uid, State::InFlight);
-        let waiting = self.pods.get_mut(&uid)?;
-        waiting.attempts = waiting.attempts.saturating_add(1);
-        waiting.held = None;
-        Some(waiting.pod.clone())
+        self.take(&uid)
     }
 
     /// Makes a popped pod ready again that was parked in the middle of its attempt.

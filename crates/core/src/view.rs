@@ -123,6 +123,6 @@ pub(crate) fn decide_alone(
     let workload = WorkloadProfile::resolve(&waiting.pod, policy.map(|p| (p, waiting.policy_source)), config, snapshot);
     let attempt = Attempt { snapshot, pod: &waiting.judged, workload: &workload, policy, config };
     let heard = Heard::default();
-    let choice = Choice { salt, report_nodes, policy_source: waiting.policy_source, heard, in_peace: &waiting.raided };
+    let choice = Choice { salt, report_nodes, policy_source: waiting.policy_source, heard, in_peace: &waiting.raided, within: None };
     decide(profile, &attempt, choice).decision
 }

@@ -14,6 +14,7 @@ pub mod documents;
 pub mod events;
 pub mod extender;
 mod foreign;
+mod gangs;
 pub mod intern;
 pub mod lease;
 pub mod objects;

@@ -2,6 +2,7 @@
 //! Leaves out reading them from the API (`aisched-kube`) and what they mean for a score (the plugins).
 
 use crate::Str;
+use crate::gang::{GangKey, GangObject};
 use crate::signals::ClassFacts;
 use crate::snapshot::NamespacedName;
 use crate::storage_facts::TierSet;
@@ -30,6 +31,8 @@ pub struct ForeignObjects {
     pub replicas: Replicas,
     /// VolumeAttributesClasses.
     pub attributes_classes: BTreeMap<Str, Arc<ClassFacts>>,
+    /// What describes gangs: PodGroups, JobSets and the like.
+    pub gangs: BTreeMap<GangKey, Arc<GangObject>>,
 }
 
 /// One object of another system.
@@ -51,6 +54,8 @@ pub enum Foreign {
     Replica(Replica),
     /// A VolumeAttributesClass.
     AttributesClass(Str, Arc<ClassFacts>),
+    /// A PodGroup, JobSet or the like.
+    Gang(Arc<GangObject>),
 }
 
 /// Names one object of another system.
@@ -72,6 +77,8 @@ pub enum ForeignName {
     Replica(Str),
     /// A VolumeAttributesClass.
     AttributesClass(Str),
+    /// A PodGroup, JobSet or the like.
+    Gang(GangKey),
 }
 
 impl ForeignObjects {
@@ -86,6 +93,7 @@ impl ForeignObjects {
             Foreign::NodeStorage(storage) => self.node_storage.set(storage),
             Foreign::Replica(replica) => self.replicas.set(replica),
             Foreign::AttributesClass(name, facts) => drop(self.attributes_classes.insert(name, facts)),
+            Foreign::Gang(gang) => drop(self.gangs.insert(gang.key.clone(), gang)),
         }
     }
 
@@ -99,7 +107,9 @@ impl ForeignObjects {
         let storages = self.node_storage.by_object.values().cloned().map(Foreign::NodeStorage);
         let replicas = self.replicas.by_name.values().cloned().map(Foreign::Replica);
         let classes = self.attributes_classes.iter().map(|(name, facts)| Foreign::AttributesClass(name.clone(), facts.clone()));
-        workloads.chain(queues).chain(workflows).chain(topologies).chain(datasets).chain(storages).chain(replicas).chain(classes)
+        let gangs = self.gangs.values().cloned().map(Foreign::Gang);
+        let of_storage = storages.chain(replicas).chain(classes);
+        workloads.chain(queues).chain(workflows).chain(topologies).chain(datasets).chain(of_storage).chain(gangs)
     }
 
     /// Takes an object away.
@@ -113,6 +123,7 @@ impl ForeignObjects {
             ForeignName::NodeStorage(kind, name) => self.node_storage.remove(kind, name),
             ForeignName::Replica(name) => self.replicas.remove(name),
             ForeignName::AttributesClass(name) => drop(self.attributes_classes.remove(name)),
+            ForeignName::Gang(key) => drop(self.gangs.remove(key)),
         }
     }
 }

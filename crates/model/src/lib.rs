@@ -10,6 +10,7 @@ pub mod devices;
 pub mod disruption;
 pub mod endpoint;
 pub mod foreign;
+pub mod gang;
 pub mod labels;
 pub mod node;
 pub mod nominated;

@@ -3,6 +3,7 @@
 
 use crate::Str;
 use crate::devices::{Attach, PodClaim};
+use crate::gang::Membership;
 use crate::labels::Labels;
 use crate::owners::OwnerKind;
 use crate::resources::{NonZeroRequest, Resources};
@@ -101,6 +102,8 @@ pub struct PodSpec {
     pub device_claims: Vec<PodClaim>,
     /// Containers that ask for extended resources, init containers first.
     pub attach: Vec<Attach>,
+    /// The gang that the pod belongs to.
+    pub gang: Option<Arc<Membership>>,
 }
 
 /// `spec.preemptionPolicy`.

@@ -7,6 +7,7 @@ use crate::Str;
 use crate::devices::Inventory;
 use crate::disruption::DisruptionBudget;
 use crate::foreign::ForeignObjects;
+use crate::gang::{GangKey, Placed};
 use crate::labels::Labels;
 use crate::node::{Budgets, NodeInfo};
 use crate::nominated::Nominated;
@@ -92,6 +93,8 @@ pub struct Snapshot {
     pub devices: Inventory,
     /// Nodes with a client of a volume, by the volume's handle (the namespace is empty), kept by [`Snapshot::count_member`].
     pub mounts: Crews,
+    /// Members of gangs that have a node, by UID, kept by [`Snapshot::count_member`].
+    pub members: BTreeMap<GangKey, BTreeMap<Str, Placed>>,
 }
 
 /// Pods that belong together, by namespace and name: how many of them each node has.
@@ -214,6 +217,7 @@ impl Snapshot {
 
     /// Counts a pod that came to a node (`there`) or left it, where it belongs with others.
     pub fn count_member(&mut self, pod: &Pod, node: &Str, there: bool) {
+        self.set_member(pod, node, there);
         let own = &pod.namespace;
         let crews = [
             (&mut self.gangs, own, pod.gang()),
@@ -231,6 +235,21 @@ impl Snapshot {
                 if crew.is_empty() {
                     crews.remove(&key);
                 }
+            }
+        }
+    }
+
+    fn set_member(&mut self, pod: &Pod, node: &Str, there: bool) {
+        let Some(gang) = &pod.spec.gang else { return };
+        let key = gang.key(&pod.namespace);
+        if there {
+            let (part, priority, deleting) = (gang.part.clone(), pod.spec.priority, pod.deleting);
+            let placed = Placed { node: node.clone(), part, priority, deleting };
+            self.members.entry(key).or_default().insert(pod.uid.clone(), placed);
+        } else if let Some(members) = self.members.get_mut(&key) {
+            members.remove(&pod.uid);
+            if members.is_empty() {
+                self.members.remove(&key);
             }
         }
     }

@@ -14,6 +14,8 @@ mod storage;
 pub mod storm;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_gangs;
 pub mod what_if;
 
 pub use scenario::Scenario;

@@ -1,9 +1,11 @@
 //! One attempt to place one pod, and what follows: assume and bind, or refuse and say why.
 //! Leaves out finding the node itself: that is `decide`.
 
+use super::consult::Consult;
 use super::{Binding, Engine};
 use crate::consult::Heard;
-use crate::decide::{Choice, Outcome, decide, decide_with};
+use crate::decide::{Choice, Outcome, Within, decide, decide_with};
+use crate::decision::Decision;
 use crate::event::{Action, ApiEvent, Millis, PodRef, Regarding, ResultReport};
 use crate::framework::Attempt;
 use crate::preemption::Nominate;
@@ -24,7 +26,7 @@ type Plans = (Option<aisched_model::volume::VolumePlan>, Option<aisched_model::d
 /// What deciding for a waiting pod gave.
 pub(super) struct Decided {
     pub(super) outcome: Outcome,
-    workload: WorkloadProfile,
+    pub(super) workload: WorkloadProfile,
 }
 
 impl Engine {
@@ -36,6 +38,9 @@ impl Engine {
             let event = self.warning(&pod, "FailedScheduling", note);
             return self.actions.push(event);
         }
+        if self.schedule_gang(now, &pod) {
+            return;
+        }
         self.end_peace(now, &pod.uid);
         let consult = self.consults.remove(&pod.uid).unwrap_or_default();
         if self.obey_policy(now, &pod) {
@@ -44,35 +49,45 @@ impl Engine {
         let Some(consult) = self.hear(now, &pod, consult) else { return };
         let heard = consult.heard(self, &pod);
         let mut templates = core::mem::take(&mut self.templates);
-        let decided = self.queue.get(&pod.uid).and_then(|w| self.decide_for(w, self.options.report_nodes, heard, Some(&mut templates)));
+        let decided = self.queue.get(&pod.uid).and_then(|w| self.decide_for(w, self.options.report_nodes, heard, Some(&mut templates), None));
         self.templates = templates;
         let Some(decided) = decided else { return };
         let Some(consult) = self.ask_more(&pod, consult, &decided.outcome) else { return };
-        let salt = self.salt();
-        self.n_decisions += 1;
-        self.report_hints(&pod, &decided.workload);
+        self.settle(now, &pod, decided, &consult);
+    }
+
+    /// Does what was decided on a popped pod: has it bound, or says why it goes nowhere.
+    pub(super) fn settle(&mut self, now: Millis, pod: &Arc<Pod>, decided: Decided, consult: &Consult) {
+        self.report_hints(pod, &decided.workload);
         let decision = Arc::new(decided.outcome.decision);
-        if let Some(w) = self.queue.get(&pod.uid) {
-            let (attempt, waited_ms) = (w.attempts, now.saturating_sub(w.since));
-            self.records.add(Record { decision: decision.clone(), salt, at: now, attempt, waited_ms, took: Took::default() });
-        }
-        self.actions.push(Action::Decided(decision.clone()));
+        self.note(now, pod, decision.clone());
         match &decision.node {
-            Some(node) => self.assume(now, &pod, node, &decided.workload, (decided.outcome.volumes, decided.outcome.claims)),
-            None if decided.outcome.error.is_some() => self.fail(now, &pod, decided.outcome.error.unwrap_or_default()),
+            Some(node) => self.assume(now, pod, node, &decided.workload, (decided.outcome.volumes, decided.outcome.claims)),
+            None if decided.outcome.error.is_some() => self.fail(now, pod, decided.outcome.error.unwrap_or_default()),
             None => {
-                let put_off = self.puts_off(now, &pod, &decided.outcome.nominate);
-                self.refuse(&pod, decision.message.clone().unwrap_or_default() + put_off.as_deref().unwrap_or_default());
+                let put_off = self.puts_off(now, pod, &decided.outcome.nominate);
+                self.refuse(pod, decision.message.clone().unwrap_or_default() + put_off.as_deref().unwrap_or_default());
                 let nominate = if put_off.is_some() { Nominate::Keep } else { decided.outcome.nominate };
-                self.nominate(now, &pod, nominate);
+                self.nominate(now, pod, nominate);
                 self.actions.extend(decided.outcome.remedy.map(Action::Remedy));
                 self.queue.refused(now, &pod.uid, decided.outcome.refused_by);
-                self.refused_by_extenders(now, &pod, &consult);
+                self.refused_by_extenders(now, pod, consult);
                 self.ask_again(&pod.uid);
                 self.raid_again(now, &pod.uid);
                 self.report_failure(now, &pod.uid, decision.message.as_deref().unwrap_or_default());
             }
         }
+    }
+
+    /// Keeps a decision for those who ask, and tells of it.
+    pub(super) fn note(&mut self, now: Millis, pod: &Pod, decision: Arc<Decision>) {
+        let salt = self.salt();
+        self.n_decisions += 1;
+        if let Some(w) = self.queue.get(&pod.uid) {
+            let (attempt, waited_ms) = (w.attempts, now.saturating_sub(w.since));
+            self.records.add(Record { decision: decision.clone(), salt, at: now, attempt, waited_ms, took: Took::default() });
+        }
+        self.actions.push(Action::Decided(decision));
     }
 
     /// Decides for a waiting pod on the cluster as it is; changes nothing but what is remembered.
@@ -82,8 +97,9 @@ impl Engine {
         report_nodes: usize,
         heard: Heard<'_>,
         memory: Option<&mut Templates>,
+        within: Option<Within<'_>>,
     ) -> Option<Decided> {
-        let choice = Choice { salt: self.salt(), report_nodes, policy_source: waiting.policy_source, heard, in_peace: &waiting.raided };
+        let choice = Choice { salt: self.salt(), report_nodes, policy_source: waiting.policy_source, heard, in_peace: &waiting.raided, within };
         let (outcome, workload) = self.attempt(waiting, |profile, attempt| match memory {
             // A pod that names its node is like no other.
             Some(templates) if attempt.pod.node.is_none() => {
@@ -135,7 +151,7 @@ impl Engine {
         self.complain(pod, "Unschedulable", message);
     }
 
-    fn complain(&mut self, pod: &Pod, reason: &'static str, message: String) {
+    pub(super) fn complain(&mut self, pod: &Pod, reason: &'static str, message: String) {
         let message: Str = message.into();
         if pod.refused.as_ref().is_none_or(|r| *r.reason != *reason || r.message != message) {
             let transition = pod.refused.is_none();
@@ -146,7 +162,7 @@ impl Engine {
     }
 
     /// Says once per pod which of its labels and annotations could not be used.
-    fn report_hints(&mut self, pod: &Pod, workload: &WorkloadProfile) {
+    pub(super) fn report_hints(&mut self, pod: &Pod, workload: &WorkloadProfile) {
         let Some(waiting) = self.queue.get_mut(&pod.uid) else { return };
         if core::mem::replace(&mut waiting.hints_reported, true) {
             return;

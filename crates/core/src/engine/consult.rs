@@ -43,6 +43,11 @@ impl Engine {
         self.extenders.iter().filter(|extender| extender.is_interested(pod))
     }
 
+    /// Whether any extender has to do with the pod.
+    pub(super) fn concerns_extender(&self, pod: &Pod) -> bool {
+        self.interested(pod).next().is_some()
+    }
+
     /// Whether an extender binds the pod.
     pub(super) fn binds_by_extender(&self, pod: &Pod) -> bool {
         self.interested(pod).any(|extender| extender.binds)

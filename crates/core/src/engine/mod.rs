@@ -3,7 +3,9 @@
 
 mod attempt;
 mod consult;
+mod crew;
 mod devices;
+mod gangs;
 mod objects;
 mod policy;
 mod preempt;
@@ -12,6 +14,8 @@ mod signals;
 mod tests;
 #[cfg(test)]
 mod tests_consult;
+#[cfg(test)]
+mod tests_gangs;
 #[cfg(test)]
 mod tests_io;
 #[cfg(test)]
@@ -94,6 +98,7 @@ pub struct Engine {
     records: Records,
     provisioning: Provisioning,
     rejections: Rejections,
+    gangs: gangs::Gangs,
     /// Pods that were decided and whose bind has not ended.
     binding: BTreeMap<Str, Binding>,
     extenders: Vec<Extender>,
@@ -142,6 +147,7 @@ impl Engine {
             records: Records::new(options.records),
             provisioning: Provisioning::default(),
             rejections: Rejections::default(),
+            gangs: gangs::Gangs::default(),
             binding: BTreeMap::new(),
             extenders: Vec::new(),
             consults: BTreeMap::new(),
@@ -159,7 +165,10 @@ impl Engine {
     pub fn handle(&mut self, now: Millis, event: Event) {
         match event {
             Event::PodSet(pod) => self.pod_set(now, pod),
-            Event::PodGone(pod) => self.pod_gone(now, &pod),
+            Event::PodGone(pod) => {
+                self.member_gone(&pod.uid);
+                self.pod_gone(now, &pod);
+            }
             Event::Synced => self.synced(),
             Event::Leading => self.lead(now),
             Event::Configured(config) => self.configured(now, config),
@@ -210,6 +219,7 @@ impl Engine {
         for node in self.rejections.let_in(self.cache.objects(), now) {
             self.wake(now, &ClusterEvent::Readmits(&node));
         }
+        self.tell_gangs(now);
         if self.synced {
             self.schedule_one(now);
         }
@@ -225,7 +235,8 @@ impl Engine {
         if !self.actions.is_empty() || (self.synced && self.queue.has_ready()) {
             return Some(now);
         }
-        self.queue.next_due().into_iter().chain(self.provisioning.next_due()).chain(self.rejections.next_due()).min()
+        let others = self.provisioning.next_due().into_iter().chain(self.rejections.next_due()).chain(self.gangs.next_due());
+        self.queue.next_due().into_iter().chain(others).min()
     }
 
     /// What is to be done without deciding anything more: for the end.
@@ -318,14 +329,15 @@ impl Engine {
         let mut decision = decide_alone(profile, self.cache.snapshot(), &self.config, waiting, self.salt(), report_nodes);
         if let Some(reason) = self.held(waiting) {
             decision.node = None;
-            decision.message = Some(reason.into());
+            decision.message = Some((*reason).into());
         }
         Some(decision)
     }
 
     /// Why a waiting pod may not be tried now, if it may not.
-    fn held<'a>(&'a self, waiting: &'a Waiting) -> Option<&'a str> {
-        self.queue.gated(&waiting.pod.uid).or(waiting.held.as_deref())
+    fn held(&self, waiting: &Waiting) -> Option<Str> {
+        let for_gang = self.waits_for_gang(&waiting.pod).filter(|_| waiting.is_held_for_gang());
+        for_gang.map(Str::from).or_else(|| self.queue.gated(&waiting.pod.uid).map(Str::from)).or_else(|| waiting.held.clone())
     }
 
     /// Decides between equals in the next decision.
@@ -338,7 +350,7 @@ impl Engine {
     #[must_use]
     pub fn view(&self, now: Millis) -> View {
         let last = |pod: &Pod| self.records.get(&pod.full_name()).filter(|r| r.decision.uid == pod.uid).cloned();
-        let held = |w: &Waiting| Held { waiting: w.clone(), held: self.held(w).map(Str::from), last: last(&w.pod) };
+        let held = |w: &Waiting| Held { waiting: w.clone(), held: self.held(w), last: last(&w.pod) };
         View {
             now,
             snapshot: self.cache.snapshot().clone(),

@@ -179,6 +179,9 @@ impl Engine {
         if starts && self.rejections.accepted(self.cache.objects(), node, &pod.spec) {
             self.wake(now, &ClusterEvent::Readmits(node));
         }
+        if let Some(gang) = pod.spec.gang.as_ref().filter(|_| old.is_none()) {
+            self.gang_changed(now, &gang.key(&pod.namespace));
+        }
         match old {
             None => {
                 self.wake(now, &ClusterEvent::PodPlaced(pod));
@@ -194,7 +197,8 @@ impl Engine {
     }
 
     pub(super) fn pod_gone(&mut self, now: Millis, pod: &PodRef) {
-        if self.queue.remove(&pod.uid).is_some() {
+        let waited = self.queue.remove(&pod.uid);
+        if waited.is_some() {
             self.records.forget_refused(&format!("{}/{}", pod.namespace, pod.name));
             self.actions.push(Action::ForgetPolicy(pod.uid.clone()));
         }
@@ -204,9 +208,11 @@ impl Engine {
         }
         self.cache.objects().nominated.pardon(&pod.uid);
         self.forget_nomination(now, &pod.uid);
-        if let Some(removed) = self.cache.remove_pod(&pod.uid) {
-            self.wake(now, &ClusterEvent::PodRemoved(&removed));
+        let removed = self.cache.remove_pod(&pod.uid);
+        if let Some(removed) = &removed {
+            self.wake(now, &ClusterEvent::PodRemoved(removed));
         }
+        self.forget_gangs(removed.as_deref().or(waited.as_ref().map(|w| &*w.pod)));
     }
 
     /// Volumes that were promised to claims that are there no more are free for others.

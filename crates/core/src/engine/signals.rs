@@ -46,10 +46,15 @@ impl Engine {
             | Foreign::Workflow(_)
             | Foreign::Dataset(..)
             | Foreign::Replica(_)
-            | Foreign::AttributesClass(..) => (false, Vec::new()),
+            | Foreign::AttributesClass(..)
+            | Foreign::Gang(_) => (false, Vec::new()),
         };
+        let described = if let Foreign::Gang(gang) = &object { Some(gang.key.clone()) } else { None };
         self.cache.objects().foreign.set(object);
         self.reconsider(now, every_node, nodes);
+        if let Some(object) = described {
+            self.gangs_described(now, &object);
+        }
     }
 
     pub(super) fn foreign_gone(&mut self, now: Millis, name: &ForeignName) {
@@ -63,10 +68,14 @@ impl Engine {
             | ForeignName::Workflow(_)
             | ForeignName::Dataset(_)
             | ForeignName::Replica(_)
-            | ForeignName::AttributesClass(_) => (false, Vec::new()),
+            | ForeignName::AttributesClass(_)
+            | ForeignName::Gang(_) => (false, Vec::new()),
         };
         self.cache.objects().foreign.remove(name);
         self.reconsider(now, every_node, nodes);
+        if let ForeignName::Gang(object) = name {
+            self.gangs_described(now, object);
+        }
     }
 
     /// Other systems say something else of these nodes now.

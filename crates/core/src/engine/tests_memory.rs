@@ -294,9 +294,9 @@ impl World {
         for waiting in waiting {
             let waiting = self.under_policy(&waiting);
             let mut templates = core::mem::take(&mut self.engine.templates);
-            let remembered = self.engine.decide_for(&waiting, usize::MAX, Heard::default(), Some(&mut templates)).unwrap().outcome;
+            let remembered = self.engine.decide_for(&waiting, usize::MAX, Heard::default(), Some(&mut templates), None).unwrap().outcome;
             self.engine.templates = templates;
-            let anew = self.engine.decide_for(&waiting, usize::MAX, Heard::default(), None).unwrap().outcome;
+            let anew = self.engine.decide_for(&waiting, usize::MAX, Heard::default(), None, None).unwrap().outcome;
             assert_eq!(remembered.decision, anew.decision, "{what}: {:?}", waiting.pod);
             assert_eq!((remembered.refused_by, remembered.nominate), (anew.refused_by, anew.nominate), "{what}: {:?}", waiting.pod);
             assert_eq!(remembered.volumes, anew.volumes, "{what}: {:?}", waiting.pod);

@@ -88,9 +88,18 @@ impl Engine {
             return;
         }
         let Some(waiting) = self.queue.get(uid) else { return };
-        if let Some(reason) = self.gate_of(&waiting.pod) {
+        let pod = waiting.pod.clone();
+        if let Some(reason) = self.gate_of(&pod) {
             return self.queue.gate(uid, reason);
         }
+        if !self.holds_for_gang(now, &pod) {
+            self.enter_queue(now, uid);
+        }
+    }
+
+    /// Makes a pod ready that nothing holds back, when its policy is there.
+    pub(super) fn enter_queue(&mut self, now: Millis, uid: &Str) {
+        let Some(waiting) = self.queue.get(uid) else { return };
         if !self.wants_policy(&waiting.pod) {
             self.queue.set_policy(now, uid, None, PolicySource::Fallback); // one from before APOLLO was switched off binds no more
             return self.queue.activate(uid);
@@ -99,7 +108,7 @@ impl Engine {
         self.queue.await_policy(uid, now.saturating_add(self.config.apollo.policy_wait_ms));
     }
 
-    fn gate_of(&self, pod: &Pod) -> Option<String> {
+    pub(super) fn gate_of(&self, pod: &Pod) -> Option<String> {
         self.profile_of(&pod.spec.scheduler_name)?.gate(pod, self.cache.snapshot())
     }
 

@@ -4,6 +4,7 @@
 use super::affinity::Context;
 use super::owners::controller;
 use super::{Converted, annotations, labels, migrated, requests};
+use crate::gangs;
 use crate::intern::Interner;
 use crate::objects::{ConditionObject, ContainerObject, PodObject, PodStatusObject, VolumeObject};
 use aisched_core::features::Features;
@@ -117,6 +118,7 @@ fn spec(object: &PodObject, bound: bool, interner: &mut Interner, faults: &mut V
         volumes: spec.volumes.iter().filter_map(|v| volume(v, interner)).collect(),
         device_claims: device_claims(object, interner),
         attach: attach(object, interner),
+        gang: gangs::membership(object, interner).map(Arc::new),
     }
 }
 

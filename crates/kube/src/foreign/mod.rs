@@ -7,8 +7,10 @@ mod node_storage;
 mod volumes;
 pub(crate) mod watch;
 
+use crate::gangs::objects as gangs;
 use aisched_model::Str;
 use aisched_model::foreign::{Foreign, ForeignName};
+use aisched_model::gang::{GangKey, GangSource};
 use aisched_model::snapshot::NamespacedName;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -126,7 +128,75 @@ pub(crate) const KINDS: &[ForeignKind] = &[
         read: node_storage::zfs_node,
         name: |(_, name)| ForeignName::NodeStorage("ZFSNode", name),
     },
+    ForeignKind {
+        kind: "PodGroup",
+        group: "scheduling.k8s.io",
+        plural: "podgroups",
+        versions: &["v1beta1", "v1alpha3", "v1alpha2"],
+        read: gangs::native,
+        name: |name| gang(GangSource::PodGroup, name),
+    },
+    ForeignKind {
+        kind: "PodGroup",
+        group: "scheduling.x-k8s.io",
+        plural: "podgroups",
+        versions: &["v1alpha1"],
+        read: gangs::coscheduling,
+        name: |name| gang(GangSource::Coscheduling, name),
+    },
+    ForeignKind {
+        kind: "PodGroup",
+        group: "scheduling.volcano.sh",
+        plural: "podgroups",
+        versions: &["v1beta1"],
+        read: gangs::volcano,
+        name: |name| gang(GangSource::Volcano, name),
+    },
+    ForeignKind {
+        kind: "JobSet",
+        group: "jobset.x-k8s.io",
+        plural: "jobsets",
+        versions: &["v1", "v1alpha2"],
+        read: gangs::job_set,
+        name: |name| gang(GangSource::JobSet, name),
+    },
+    ForeignKind {
+        kind: "LeaderWorkerSet",
+        group: "leaderworkerset.x-k8s.io",
+        plural: "leaderworkersets",
+        versions: &["v1"],
+        read: gangs::leader_worker_set,
+        name: |name| gang(GangSource::LeaderWorkerSet, name),
+    },
+    ForeignKind {
+        kind: "MPIJob",
+        group: "kubeflow.org",
+        plural: "mpijobs",
+        versions: &["v2beta1", "v1"],
+        read: gangs::training_job,
+        name: |name| gang(GangSource::TrainingJob, name),
+    },
+    ForeignKind {
+        kind: "PyTorchJob",
+        group: "kubeflow.org",
+        plural: "pytorchjobs",
+        versions: &["v1"],
+        read: gangs::training_job,
+        name: |name| gang(GangSource::TrainingJob, name),
+    },
+    ForeignKind {
+        kind: "TFJob",
+        group: "kubeflow.org",
+        plural: "tfjobs",
+        versions: &["v1"],
+        read: gangs::training_job,
+        name: |name| gang(GangSource::TrainingJob, name),
+    },
 ];
+
+fn gang(source: GangSource, (namespace, name): NamespacedName) -> ForeignName {
+    ForeignName::Gang(GangKey { namespace, source, name })
+}
 
 /// A field that is not what its system says it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +220,7 @@ impl ForeignKind {
 }
 
 /// Reads what of an object is of use.
-fn parse<T: DeserializeOwned>(object: Value) -> Result<T, Unreadable> {
+pub(crate) fn parse<T: DeserializeOwned>(object: Value) -> Result<T, Unreadable> {
     serde_path_to_error::deserialize(object).map_err(|e| Unreadable { field: e.path().to_string(), error: e.into_inner().to_string() })
 }
 

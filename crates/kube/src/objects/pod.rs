@@ -58,6 +58,7 @@ pub struct PodSpecObject {
     #[serde(deserialize_with = "nullable")]
     pub host_network: bool,
     pub host_users: Option<bool>,
+    pub scheduling_group: Option<SchedulingGroup>,
 }
 
 /// An object of which only the name is read.
@@ -130,6 +131,8 @@ pub struct VolumeObject {
 }
 
 parts! {
+    /// `schedulingGroup`.
+    SchedulingGroup { pod_group_name: Option<String> }
     /// `persistentVolumeClaim`.
     ClaimSource { claim_name: String, #[serde(deserialize_with = "nullable")] read_only: bool }
     /// `ephemeral`.

@@ -9,6 +9,7 @@ use aisched_core::profile::Profile;
 use aisched_core::queue::QueueOptions;
 use aisched_model::Str;
 use aisched_model::config::Config;
+use aisched_model::gang::GangKey;
 use aisched_model::node::Node;
 use aisched_model::pod::Pod;
 use aisched_model::volume::{Claim, Volume};
@@ -28,6 +29,8 @@ pub(super) struct Notebook {
     pub(super) promised: BTreeMap<Str, Promise>,
     /// Victims that it has asked for and that are still there.
     pub(super) victims: BTreeSet<Str>,
+    /// Members of gangs that were on a node and have gone without being deleted, by gang.
+    pub(super) done: BTreeMap<GangKey, BTreeSet<Str>>,
 }
 
 /// A bind that was asked for.
@@ -103,13 +106,25 @@ impl Notebook {
                 self.pods.insert(pod.uid.clone(), pod.clone());
             }
             Event::PodGone(pod) => {
-                self.pods.remove(&pod.uid);
+                if let Some(gone) = self.pods.remove(&pod.uid) {
+                    self.member_gone(&gone);
+                }
                 self.promised.remove(&pod.uid);
                 self.victims.remove(&pod.uid);
             }
             Event::BindEnded { pod, node: _, outcome } => self.bind_ended(&pod.uid, outcome),
             Event::PreemptEnded { pod: _, failed } => self.victims.retain(|uid| failed.iter().all(|victim| victim.uid != *uid)),
             _ => {}
+        }
+    }
+
+    fn member_gone(&mut self, gone: &Pod) {
+        let Some(gang) = gang_of(gone) else { return };
+        if gone.node.is_some() && !gone.deleting {
+            self.done.entry(gang.clone()).or_default().insert(gone.uid.clone());
+        }
+        if !self.pods.values().any(|pod| gang_of(pod).as_ref() == Some(&gang)) {
+            self.done.remove(&gang);
         }
     }
 
@@ -154,4 +169,9 @@ impl Notebook {
         let unseen = |promise: &&Promise| self.pods.get(&promise.pod.uid).is_some_and(|pod| pod.node.is_none());
         seen.chain(self.promised.values().filter(holds).filter(unseen).map(|promise| &promise.pod))
     }
+}
+
+/// The gang of a pod.
+pub(super) fn gang_of(pod: &Pod) -> Option<GangKey> {
+    pod.spec.gang.as_ref().map(|gang| gang.key(&pod.namespace))
 }

@@ -7,6 +7,7 @@ use crate::checker::against;
 use aisched_core::event::Event;
 use aisched_model::Str;
 use aisched_model::disruption::DisruptionBudget;
+use aisched_model::gang::{GangSource, Membership, Near};
 use aisched_model::labels::Labels;
 use aisched_model::node::{Node, Taint};
 use aisched_model::pod::{HostPort, Pod, PodAffinityTerm, PodSpec, PodVolume, PreemptionPolicy, SpreadConstraint, TaintEffect};
@@ -47,6 +48,7 @@ impl World<'_> {
 
     pub(super) fn happen(&mut self) {
         match self.random.below(40) {
+            0..=2 if self.gangs && self.server.pods().count() < MOST_PODS => self.create_gang(),
             0..=13 if self.server.pods().count() < MOST_PODS => self.create_pod(),
             14..=16 => self.delete_pod(),
             17..=18 => self.finish_pod(),
@@ -105,6 +107,31 @@ impl World<'_> {
         }
         let spec = Arc::new(self.spec(namespace, &name));
         self.server.set(Event::PodSet(Arc::new(Pod { uid, namespace: namespace.into(), name, spec, ..Pod::default() })));
+    }
+
+    /// Pods that are of use only together; some gangs stay incomplete until another gets the name.
+    fn create_gang(&mut self) {
+        let (gang, namespace) = (format!("gang-{}", self.random.below(8)), self.random.pick(NAMESPACES.into_iter()).unwrap_or_default());
+        let size = u32::try_from(self.random.within(2..5)).unwrap_or(2);
+        let key = |pod: &Pod| *pod.namespace == *namespace && pod.spec.gang.as_ref().is_some_and(|g| *g.name == *gang);
+        let other = self.server.pods().find(|pod| key(pod)).map(|pod| pod.spec.clone());
+        let n = if other.is_some() { 1 } else { size - u32::from(self.random.one_in(4)) };
+        let spec = other.unwrap_or_else(|| Arc::new(self.gang_spec(&gang, size)));
+        for _ in 0..n {
+            let uid = self.name("member");
+            let pod = Pod { uid: uid.clone(), namespace: namespace.into(), name: uid, spec: spec.clone(), ..Pod::default() };
+            self.server.set(Event::PodSet(Arc::new(pod)));
+        }
+    }
+
+    fn gang_spec(&mut self, gang: &str, size: u32) -> PodSpec {
+        let cpu = MilliCpu(i64::try_from(500 * self.random.within(1..6)).unwrap_or(0));
+        let priority = i32::try_from(self.random.below(4)).unwrap_or(0);
+        let (source, name, part, near) = (GangSource::Kueue, Str::from(gang), Str::default(), Near::default());
+        let gang = Some(Arc::new(Membership { source, object: name.clone(), name, part, size: Some(size), near }));
+        let mut spec = PodSpec { scheduler_name: OWN.into(), priority, gang, n_containers: 1, ..PodSpec::default() };
+        (spec.requests.cpu, spec.nonzero_request.cpu) = (cpu, cpu);
+        spec
     }
 
     /// Most pods ask for room alone; a few for each of the other things that keep a pod from a node.

@@ -1,12 +1,12 @@
 //! What must hold after every step, judged from the notebook of what the scheduler was told and has asked for, and from the server.
 //! Leaves out scores: which of the possible nodes is taken is not a matter of life and death.
 
-use super::client::{Client, Notebook, Told};
+use super::client::{Client, Notebook, Told, gang_of};
 use super::server::Server;
 use crate::checker::against;
 use aisched_core::event::{Action, Millis};
 use aisched_model::Str;
-use aisched_model::pod::{Pod, PreemptionPolicy};
+use aisched_model::pod::{Pod, PodSpec, PreemptionPolicy};
 use aisched_model::volume::VolumePlan;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -39,6 +39,24 @@ pub(super) fn asked(client: &Client, action: &Action) -> Verdict {
         }
         _ => Ok(()),
     }
+}
+
+/// With a bind of one member of a gang, or before it, so many others are bound that the gang has what it needs.
+pub(super) fn gangs_are_whole(client: &Client, actions: &[Action]) -> Verdict {
+    let notes = &client.notes;
+    for action in actions {
+        let Action::Bind { pod, .. } = action else { continue };
+        let Some(pod) = notes.pods.get(&pod.uid) else { continue };
+        let Some((gang, size)) = gang_of(pod).zip(pod.spec.gang.as_ref().and_then(|gang| gang.size)) else { continue };
+        let on_node = |p: &&Arc<Pod>| p.node.is_some() && !p.deleting;
+        let promised = |p: &&Arc<Pod>| p.node.is_none() && notes.promised.get(&p.uid).is_some_and(|promise| promise.told != Told::Gone);
+        let members = notes.pods.values().filter(|p| gang_of(p).as_ref() == Some(&gang)).filter(|p| on_node(p) || promised(p));
+        let n = members.count() + notes.done.get(&gang).map_or(0, BTreeSet::len);
+        if n < usize::try_from(size).unwrap_or(usize::MAX) {
+            return Err(format!("binds {} with {n} of the {size} pods of {gang}", pod.name));
+        }
+    }
+    Ok(())
 }
 
 fn bind(notes: &Notebook, pod: &Arc<Pod>, node: &Str) -> Verdict {
@@ -159,7 +177,9 @@ pub(super) fn at_rest(client: &Client, server: &Server) -> Verdict {
         if decision.node.is_some() {
             return Err(format!("{} waits in vain", pod.name));
         }
-        if pod.spec.scheduling_gates.is_empty() {
+        if gang_of(pod).is_some() {
+            hopeless_gang(client, pod, server)?;
+        } else if pod.spec.scheduling_gates.is_empty() {
             hopeless(pod, server).map_err(|why| format!("{} waits in vain: {why}; it was told {:?}", pod.name, decision.message))?;
         }
     }
@@ -189,4 +209,27 @@ fn hopeless(pod: &Arc<Pod>, server: &Server) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// Whether a gang, whose pods ask for the same and for nothing but room, is incomplete or has too little room.
+fn hopeless_gang(client: &Client, pod: &Arc<Pod>, server: &Server) -> Verdict {
+    let size = pod.spec.gang.as_ref().and_then(|gang| gang.size).map_or(0, |size| usize::try_from(size).unwrap_or_default());
+    let of_gang = |other: &&Arc<Pod>| gang_of(other) == gang_of(pod) && !other.deleting;
+    let n_waiting = server.pods().filter(of_gang).filter(|p| p.node.is_none() && p.spec.scheduling_gates.is_empty()).count();
+    let n_done = gang_of(pod).and_then(|gang| client.notes.done.get(&gang)).map_or(0, BTreeSet::len);
+    let n_served = server.pods().filter(of_gang).filter(|p| p.node.is_some()).count() + n_done;
+    if n_waiting + n_served < size || server.pods().any(|p| p.spec.has_pod_affinity() || p.nominated_node.is_some()) {
+        return Ok(());
+    }
+    let (mut n_slots, plain) = (0, PodSpec { tolerations: Vec::new(), ..PodSpec::clone(&pod.spec) });
+    let pod = &Arc::new(Pod { spec: Arc::new(plain), ..Pod::clone(pod) }); // not every member may tolerate the same
+    for node in server.nodes() {
+        let mut pods: Vec<Arc<Pod>> = server.pods().filter(|p| p.node.as_ref() == Some(&node.name)).cloned().collect();
+        while against(pod, node, &pods).is_none() {
+            n_slots += 1;
+            pods.push(pod.clone());
+        }
+    }
+    let needed = size.saturating_sub(n_served).max(1);
+    if n_slots < needed { Ok(()) } else { Err(format!("{} waits in vain: its gang needs {needed} nodes' room, and there is {n_slots}", pod.name)) }
 }

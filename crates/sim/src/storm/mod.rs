@@ -97,6 +97,8 @@ struct World<'r> {
     rivals: bool,
     /// Whether nodes move between zones, and zones are what pods keep near to or apart in, rather than hosts.
     moves: bool,
+    /// Whether some pods come in gangs.
+    gangs: bool,
     n_names: u64,
     tally: Tally,
 }
@@ -116,6 +118,7 @@ impl<'r> World<'r> {
             now: 0,
             rivals: random.one_in(2),
             moves: seed.is_multiple_of(4),
+            gangs: seed.is_multiple_of(3),
             client: Client::start(OWN.into(), 0, seed, &config, 0),
             config,
             random,
@@ -210,12 +213,14 @@ impl<'r> World<'r> {
     /// The scheduler does what it can at this moment.
     fn poll(&mut self) -> Result<(), String> {
         while self.client.engine.next_poll(self.now).is_some_and(|at| at <= self.now) {
-            for action in self.client.engine.poll(self.now) {
+            let actions = self.client.engine.poll(self.now);
+            for action in &actions {
                 self.log(|| format!("does {action:?}"));
-                invariants::asked(&self.client, &action)?;
-                self.client.notes.asked(&action);
-                self.carry_out(action);
+                invariants::asked(&self.client, action)?;
+                self.client.notes.asked(action);
             }
+            invariants::gangs_are_whole(&self.client, &actions)?;
+            actions.into_iter().for_each(|action| self.carry_out(action));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 use super::object;
 use aisched_model::foreign::{Foreign, NodeStorage, Workflow, WorkflowTask};
+use aisched_model::gang::{GangObject, GangSource, Quorum};
 use serde_json::{Map, Value, json};
 
 /// The manifest; none where what is known cannot be said as its system says it.
@@ -34,8 +35,57 @@ pub(super) fn foreign(foreign: &Foreign) -> Option<Value> {
             object("longhorn.io/v1beta2", "Replica", json!({"name": &*r.name}), json!({"spec": spec}))
         }
         Foreign::NodeStorage(storage) => return node_storage(storage),
+        Foreign::Gang(described) => gang(described),
         Foreign::AttributesClass(..) => return None, // what is kept of its parameters is not enough to write them
     })
+}
+
+/// What describes a gang, in the shortest form that says the same.
+fn gang(gang: &GangObject) -> Value {
+    let n = match gang.quorum {
+        Quorum::All(n) => Some(n),
+        Quorum::None | Quorum::Parts(_) => None,
+    };
+    let parts = match &gang.quorum {
+        Quorum::Parts(parts) => parts.as_slice(),
+        Quorum::None | Quorum::All(_) => &[],
+    };
+    let timeout = gang.timeout_ms.map(|ms| ms / 1000);
+    let replicas: Map<String, Value> = parts.iter().map(|(part, n)| (part.to_string(), json!({"replicas": n}))).collect();
+    let (api_version, kind, spec) = match gang.key.source {
+        GangSource::PodGroup => {
+            let constraints = gang.near.required.as_ref().map(|key| json!({"topology": [{"key": &**key}]}));
+            let policy = n.map_or_else(|| json!({"basic": {}}), |n| json!({"gang": {"minCount": n}}));
+            ("scheduling.k8s.io/v1beta1", "PodGroup", json!({"schedulingPolicy": policy, "schedulingConstraints": constraints}))
+        }
+        GangSource::Coscheduling => {
+            ("scheduling.x-k8s.io/v1alpha1", "PodGroup", json!({"minMember": n, "scheduleTimeoutSeconds": timeout}))
+        }
+        GangSource::Volcano => ("scheduling.volcano.sh/v1beta1", "PodGroup", json!({"minMember": n})),
+        GangSource::JobSet => {
+            let job = |(name, n): (&str, u32)| {
+                json!({"name": name, "replicas": 1, "template": {"spec": {"parallelism": n, "completions": n}}})
+            };
+            let jobs: Vec<Value> = match n {
+                Some(n) => vec![job(("all", n))],
+                None => parts.iter().map(|(name, n)| job((&**name, *n))).collect(),
+            };
+            let order = n.is_none().then(|| json!({"startupPolicyOrder": "InOrder"}));
+            ("jobset.x-k8s.io/v1alpha2", "JobSet", json!({"replicatedJobs": jobs, "startupPolicy": order}))
+        }
+        GangSource::LeaderWorkerSet => {
+            let policy = n.is_none().then_some("LeaderReady");
+            let spec = json!({"leaderWorkerTemplate": {"size": n}, "startupPolicy": policy});
+            ("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", spec)
+        }
+        GangSource::TrainingJob | GangSource::Kueue => {
+            let policy = json!({"schedulingPolicy": {"minAvailable": n, "scheduleTimeoutSeconds": timeout}});
+            let kind = if n.is_some() { "PyTorchJob" } else { "MPIJob" };
+            ("kubeflow.org/v1", kind, json!({"runPolicy": policy, "mpiReplicaSpecs": replicas}))
+        }
+    };
+    let meta = json!({"name": &*gang.key.name, "namespace": &*gang.key.namespace});
+    object(api_version, kind, meta, json!({"spec": spec}))
 }
 
 fn workflow(flow: &Workflow) -> Value {

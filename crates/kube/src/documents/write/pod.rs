@@ -3,6 +3,8 @@
 
 use super::{label_selector, labels, object, quantities, strings};
 use crate::convert::{node_term_json, node_terms_json};
+use crate::gangs::annotations_of;
+use aisched_model::gang::GangSource;
 use aisched_model::labels::Labels;
 use aisched_model::owners::OwnerKind;
 use aisched_model::pod::{
@@ -22,7 +24,9 @@ const READ: &[&str] = &[
 ];
 
 pub(super) fn pod(pod: &Pod) -> Value {
-    let annotations: Labels = pod.spec.annotations.iter().filter(|(k, _)| READ.iter().any(|r| k.starts_with(r))).map(own).collect();
+    let of_gang = pod.spec.gang.iter().flat_map(|gang| annotations_of(gang)).map(|(key, value)| (key.into(), value.into()));
+    let read = pod.spec.annotations.iter().filter(|(k, _)| READ.iter().any(|r| k.starts_with(r))).map(own);
+    let annotations: Labels = of_gang.chain(read).collect();
     let meta = json!({
         "name": &*pod.name, "namespace": &*pod.namespace, "uid": &*pod.uid,
         "labels": labels(&pod.spec.labels), "annotations": labels(&annotations),
@@ -76,6 +80,7 @@ fn spec(pod: &Pod) -> Value {
             PreemptionPolicy::Never => "Never",
         },
         "schedulingGates": gates,
+        "schedulingGroup": spec.gang.as_ref().filter(|g| g.source == GangSource::PodGroup).map(|g| json!({"podGroupName": &*g.name})),
         "tolerations": spec.tolerations.iter().map(toleration).collect::<Vec<_>>(),
         "nodeSelector": labels(&spec.node_selector),
         "affinity": affinity(spec),
