@@ -401,7 +401,8 @@ mod tests {
         let workload = WorkloadProfile::resolve(&preferred, None, &cluster.config, &cluster.snapshot);
         let attempt = Attempt { snapshot: &cluster.snapshot, pod: &preferred, workload: &workload, policy: None, config: &cluster.config };
         let profile = Profile::of("s", [("NodeAffinity", Weight::Fixed(1))]);
-        let choice = Choice { salt, report_nodes, policy_source: PolicySource::Fallback, heard: Heard::default(), in_peace: &[], within: None };
+        let choice =
+            Choice { salt, report_nodes, policy_source: PolicySource::Fallback, heard: Heard::default(), in_peace: &[], within: None };
         decide(&profile, &attempt, choice).decision.nodes.into_iter().map(|n| n.node).collect()
     }
 

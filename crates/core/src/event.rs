@@ -194,6 +194,8 @@ pub enum Action {
         claims: Option<Arc<ClaimPlan>>,
         /// Whether an extender binds it.
         by_extender: bool,
+        /// The pods that are bound with it: none of them before each could be.
+        with: Option<Together>,
     },
     /// Ask extenders about a pod; the answer comes as [`Event::Consulted`], whatever happens.
     Consult(Question),
@@ -239,6 +241,15 @@ pub enum Action {
     },
     /// A decision was taken, for the log and the records.
     Decided(Arc<crate::decision::Decision>),
+}
+
+/// Pods that are bound together, or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Together {
+    /// The same for all of them, and for nobody else.
+    pub id: u64,
+    /// How many they are.
+    pub n: usize,
 }
 
 /// What became of a policy's answer.

@@ -235,7 +235,11 @@ impl Cluster {
         let workload = WorkloadProfile::resolve(pod, policy.map(|p| (p, PolicySource::Success)), &self.config, &snapshot);
         let attempt = Attempt { snapshot: &snapshot, pod, workload: &workload, policy, config: &self.config };
         let policy_source = if policy.is_some() { PolicySource::Success } else { PolicySource::Fallback };
-        decide(profile, &attempt, Choice { salt: 0, report_nodes: usize::MAX, policy_source, heard: Heard::default(), in_peace: &[], within: None })
+        decide(
+            profile,
+            &attempt,
+            Choice { salt: 0, report_nodes: usize::MAX, policy_source, heard: Heard::default(), in_peace: &[], within: None },
+        )
     }
 }
 

@@ -318,7 +318,11 @@ impl Queue {
     fn enlist(&mut self, pod: &Pod, waits: bool) {
         let Some(gang) = &pod.spec.gang else { return };
         let members = self.gangs.entry(gang.key(&pod.namespace)).or_default();
-        if waits { members.insert(pod.uid.clone()) } else { members.remove(&pod.uid) };
+        if waits {
+            members.insert(pod.uid.clone())
+        } else {
+            members.remove(&pod.uid)
+        };
         if members.is_empty() {
             self.gangs.remove(&gang.key(&pod.namespace));
         }

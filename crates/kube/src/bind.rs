@@ -1,11 +1,13 @@
 //! Binds pods to nodes: one POST per pod, with its UID, and an answer that is certain where one can be had.
 //! Leaves out what to do about a bind that failed: that is the engine's.
 
+mod together;
+
 use crate::call::call;
 use crate::extender::Extenders;
 use crate::problem::Problem;
 use crate::under_way::UnderWay;
-use aisched_core::event::{BindOutcome, Event, PodRef};
+use aisched_core::event::{BindOutcome, Event, PodRef, Together};
 use aisched_model::Str;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
@@ -13,6 +15,7 @@ use kube::{Api, Client, Resource};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use together::{Gates, Ticket};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::timeout;
@@ -50,6 +53,9 @@ pub struct Binder {
     limit: Arc<Semaphore>,
     under_way: UnderWay,
     extenders: Option<Extenders>,
+    gates: Gates,
+    /// The way through the barrier of a pod that is bound with others.
+    ticket: Option<Arc<Ticket>>,
 }
 
 impl Binder {
@@ -57,7 +63,7 @@ impl Binder {
     #[must_use]
     pub fn new(client: Client, options: BindOptions) -> Self {
         let limit = Arc::new(Semaphore::new(options.concurrency.max(1)));
-        Self { client, options, limit, under_way: UnderWay::default(), extenders: None }
+        Self { client, options, limit, under_way: UnderWay::default(), extenders: None, gates: Gates::default(), ticket: None }
     }
 
     /// How many binds are under way, for those who give way to them.
@@ -70,6 +76,12 @@ impl Binder {
     #[must_use]
     pub fn through(&self, extenders: Extenders) -> Self {
         Self { extenders: Some(extenders), ..self.clone() }
+    }
+
+    /// A binder for one of several pods that are bound together: it waits until each of them could be, and binds none if one cannot.
+    #[must_use]
+    pub fn together(&self, with: Together) -> Self {
+        Self { ticket: Some(self.gates.ticket(with)), ..self.clone() }
     }
 
     /// Sends no bind any more that waits in line; those already sent end as they would have.
@@ -92,6 +104,11 @@ impl Binder {
 
     /// Binds a pod to a node.
     pub async fn bind(&self, pod: &PodRef, node: &str) -> BindOutcome {
+        if let Some(ticket) = &self.ticket
+            && !ticket.pass().await
+        {
+            return BindOutcome::Failed("the volumes or devices of another pod of its gang could not be bound".into());
+        }
         let _token = self.under_way.begin();
         let Ok(_permit) = self.limit.acquire().await else {
             return BindOutcome::Gone("the scheduler stops, and whoever leads next places the pod".into());

@@ -70,7 +70,12 @@ impl World {
 
     /// Why pods are held back.
     fn held(self) -> Vec<String> {
-        self.simulation.rest().held_back.iter().map(|d| format!("{}: {}", &d.pod["default/".len()..], d.message.as_deref().unwrap())).collect()
+        self.simulation
+            .rest()
+            .held_back
+            .iter()
+            .map(|d| format!("{}: {}", &d.pod["default/".len()..], d.message.as_deref().unwrap()))
+            .collect()
     }
 }
 
@@ -112,7 +117,8 @@ fn gang_is_placed_whole_or_not_at_all() {
 #[test]
 fn gang_larger_than_the_cluster_is_told_so_in_one_sentence() {
     let mut world = World::new([node("a"), node("b")], [vec![group("g", 4, Near::default())], crew("g", 4, 5000)].concat());
-    let expected = "PodGroup default/g is larger than the cluster: the 4 pods that it needs ask for 20 cores, and all nodes together have 16.";
+    let expected =
+        "PodGroup default/g is larger than the cluster: the 4 pods that it needs ask for 20 cores, and all nodes together have 16.";
     assert_eq!(world.last_message(), expected);
 }
 

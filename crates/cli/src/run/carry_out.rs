@@ -19,9 +19,10 @@ impl Edges {
             Action::FetchPolicy(pod) => self.policies.request(request(&pod)),
             Action::ForgetPolicy(uid) => self.policies.forget(&uid),
             Action::ReportResult(report) => self.policies.report(result(report)),
-            Action::Bind { pod, node, volumes, claims, by_extender } => {
+            Action::Bind { pod, node, volumes, claims, by_extender, with } => {
                 let events = self.event_sender.clone();
                 let binder = if by_extender { self.binder.through(self.extenders.clone()) } else { self.binder.clone() };
+                let binder = with.map_or_else(|| binder.clone(), |with| binder.together(with));
                 match (claims, volumes) {
                     (Some(plan), volumes) => self.claims.spawn(pod, node, plan, volumes.map(|plan| (self.volumes.clone(), plan)), binder),
                     (None, None) => {

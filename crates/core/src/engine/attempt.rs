@@ -6,7 +6,7 @@ use super::{Binding, Engine};
 use crate::consult::Heard;
 use crate::decide::{Choice, Outcome, Within, decide, decide_with};
 use crate::decision::Decision;
-use crate::event::{Action, ApiEvent, Millis, PodRef, Regarding, ResultReport};
+use crate::event::{Action, ApiEvent, Millis, PodRef, Regarding, ResultReport, Together};
 use crate::framework::Attempt;
 use crate::preemption::Nominate;
 use crate::profile::Profile;
@@ -49,20 +49,21 @@ impl Engine {
         let Some(consult) = self.hear(now, &pod, consult) else { return };
         let heard = consult.heard(self, &pod);
         let mut templates = core::mem::take(&mut self.templates);
-        let decided = self.queue.get(&pod.uid).and_then(|w| self.decide_for(w, self.options.report_nodes, heard, Some(&mut templates), None));
+        let decided =
+            self.queue.get(&pod.uid).and_then(|w| self.decide_for(w, self.options.report_nodes, heard, Some(&mut templates), None));
         self.templates = templates;
         let Some(decided) = decided else { return };
         let Some(consult) = self.ask_more(&pod, consult, &decided.outcome) else { return };
-        self.settle(now, &pod, decided, &consult);
+        self.settle(now, &pod, decided, &consult, None);
     }
 
     /// Does what was decided on a popped pod: has it bound, or says why it goes nowhere.
-    pub(super) fn settle(&mut self, now: Millis, pod: &Arc<Pod>, decided: Decided, consult: &Consult) {
+    pub(super) fn settle(&mut self, now: Millis, pod: &Arc<Pod>, decided: Decided, consult: &Consult, with: Option<Together>) {
         self.report_hints(pod, &decided.workload);
         let decision = Arc::new(decided.outcome.decision);
         self.note(now, pod, decision.clone());
         match &decision.node {
-            Some(node) => self.assume(now, pod, node, &decided.workload, (decided.outcome.volumes, decided.outcome.claims)),
+            Some(node) => self.assume(now, (pod, node), &decided.workload, (decided.outcome.volumes, decided.outcome.claims), with),
             None if decided.outcome.error.is_some() => self.fail(now, pod, decided.outcome.error.unwrap_or_default()),
             None => {
                 let put_off = self.puts_off(now, pod, &decided.outcome.nominate);
@@ -99,7 +100,8 @@ impl Engine {
         memory: Option<&mut Templates>,
         within: Option<Within<'_>>,
     ) -> Option<Decided> {
-        let choice = Choice { salt: self.salt(), report_nodes, policy_source: waiting.policy_source, heard, in_peace: &waiting.raided, within };
+        let choice =
+            Choice { salt: self.salt(), report_nodes, policy_source: waiting.policy_source, heard, in_peace: &waiting.raided, within };
         let (outcome, workload) = self.attempt(waiting, |profile, attempt| match memory {
             // A pod that names its node is like no other.
             Some(templates) if attempt.pod.node.is_none() => {
@@ -122,7 +124,14 @@ impl Engine {
         Some((seen, workload))
     }
 
-    fn assume(&mut self, now: Millis, pod: &Arc<Pod>, node: &Str, workload: &WorkloadProfile, (volumes, claims): Plans) {
+    fn assume(
+        &mut self,
+        now: Millis,
+        (pod, node): (&Arc<Pod>, &Str),
+        workload: &WorkloadProfile,
+        (volumes, claims): Plans,
+        with: Option<Together>,
+    ) {
         let Some(waiting) = self.queue.remove(&pod.uid) else { return };
         self.nomination_served(now, &pod.uid, node);
         self.cache.assume(pod, node, workload.io_demand());
@@ -136,7 +145,7 @@ impl Engine {
         }
         let by_extender = self.binds_by_extender(pod);
         self.binding.insert(pod.uid.clone(), Binding { waiting, node: node.clone(), volumes: volumes.clone(), by_extender });
-        self.actions.push(Action::Bind { pod: PodRef::from(&**pod), node: node.clone(), volumes, claims, by_extender });
+        self.actions.push(Action::Bind { pod: PodRef::from(&**pod), node: node.clone(), volumes, claims, by_extender, with });
     }
 
     /// Volumes take their time: an autoscaler must see meanwhile that the pod has a node (KEP-5278).

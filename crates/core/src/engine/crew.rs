@@ -7,7 +7,7 @@ use super::consult::Consult;
 use super::gangs::WAITING;
 use crate::consult::Heard;
 use crate::decide::Within;
-use crate::event::Millis;
+use crate::event::{Millis, Together};
 use crate::gang::{Belonging, Gang};
 use aisched_model::Str;
 use aisched_model::node::PlacedPod;
@@ -38,7 +38,11 @@ impl Engine {
         let Some(crew) = self.muster(now, first, &gang) else { return true };
         let needed = gang.quorum.saturating_sub(self.n_served(&gang)).max(1);
         let tried = self.try_crew(&crew, needed, None);
-        if tried.n_placed >= needed { self.place_crew(now, tried) } else { self.refuse_crew(now, &gang, &crew, tried) }
+        if tried.n_placed >= needed {
+            self.place_crew(now, tried)
+        } else {
+            self.refuse_crew(now, &gang, &crew, tried)
+        }
         true
     }
 
@@ -78,9 +82,8 @@ impl Engine {
         for (i, pod) in crew.iter().enumerate() {
             let mut templates = core::mem::take(&mut self.templates);
             let waiting = self.queue.get(&pod.uid);
-            let decided = waiting.and_then(|w| {
-                self.decide_for(w, self.options.report_nodes, Heard::default(), Some(&mut templates), Some(Within(within)))
-            });
+            let decided = waiting
+                .and_then(|w| self.decide_for(w, self.options.report_nodes, Heard::default(), Some(&mut templates), Some(Within(within))));
             self.templates = templates;
             let Some(decided) = decided else { continue };
             if let Some(node) = &decided.outcome.decision.node {
@@ -116,8 +119,9 @@ impl Engine {
 
     /// Binds the members that have a node. Those beyond the quorum for which there is no room wait by themselves.
     fn place_crew(&mut self, now: Millis, tried: Tried) {
+        let with = Some(Together { id: self.n_decisions, n: tried.n_placed }).filter(|with| with.n > 1);
         for (pod, decided) in tried.decided {
-            self.settle(now, &pod, decided, &Consult::default());
+            self.settle(now, &pod, decided, &Consult::default(), with);
         }
     }
 
@@ -162,7 +166,10 @@ impl Engine {
         }
         let failed = tried.decided.iter().find(|(_, decided)| decided.outcome.decision.node.is_none());
         let (pod, why) = failed.map_or(("none", ""), |(pod, d)| (&*pod.name, d.outcome.decision.message.as_deref().unwrap_or_default()));
-        format!("{name} is placed whole or not at all: of the {quorum} pods that it needs {pod} finds no node with {} others placed: {why}", tried.n_placed)
+        format!(
+            "{name} is placed whole or not at all: of the {quorum} pods that it needs {pod} finds no node with {} others placed: {why}",
+            tried.n_placed
+        )
     }
 }
 

@@ -182,7 +182,8 @@ impl Engine {
                     return Some(gang.short(n_there + n_served));
                 }
                 let n = n_there - n_willing;
-                (n > 0).then(|| format!("waiting for its gang: {n} of the pods of {} wait for a policy or for another attempt", gang.name()))
+                (n > 0)
+                    .then(|| format!("waiting for its gang: {n} of the pods of {} wait for a policy or for another attempt", gang.name()))
             }
         }
     }

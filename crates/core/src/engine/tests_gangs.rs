@@ -64,7 +64,8 @@ fn gang_of_which_no_bind_succeeds_is_placed_together_again() {
 fn incomplete_gang_is_told_when_nothing_more_comes_and_when_its_time_is_over() {
     let mut world = world([node("n")]);
     assert_eq!(world.pod(member("a")), [""; 0]);
-    let short = "event FailedScheduling: waiting for its gang: 1 of the 2 pods that PodGroup (scheduling.x-k8s.io) default/g needs are there";
+    let short =
+        "event FailedScheduling: waiting for its gang: 1 of the 2 pods that PodGroup (scheduling.x-k8s.io) default/g needs are there";
     assert_eq!(world.at(3000), ["condition a SchedulingGated true", short]);
     assert_eq!(world.at(59_999), [""; 0]);
     let late = "event GangTimedOut: PodGroup (scheduling.x-k8s.io) default/g has waited 60 s, its time, and holds nothing";
@@ -83,7 +84,10 @@ fn gang_whose_object_comes_late_or_asks_for_less_is_let_in() {
     world.see(group(2));
     world.see(Event::ForeignGone(ForeignName::Gang(key())));
     world.pod(member("a"));
-    assert_eq!(world.engine.explain("default", "a").unwrap().message.unwrap(), "waiting for its gang: PodGroup (scheduling.x-k8s.io) default/g is not there, or may not be read");
+    assert_eq!(
+        world.engine.explain("default", "a").unwrap().message.unwrap(),
+        "waiting for its gang: PodGroup (scheduling.x-k8s.io) default/g is not there, or may not be read"
+    );
 }
 
 #[test]

@@ -78,10 +78,8 @@ pub(crate) fn membership(object: &PodObject, interner: &mut Interner) -> Option<
     }
     let part = source.part.iter().find_map(|key| words.get(key)).unwrap_or_default();
     let size = source.size.and_then(|key| words.get(key)?.trim().parse().ok()).map(|size: u32| size.min(MAX_SIZE));
-    let near = Near {
-        required: words.get(REQUIRED).map(|key| interner.str(key)),
-        preferred: words.get(PREFERRED).map(|key| interner.str(key)),
-    };
+    let near =
+        Near { required: words.get(REQUIRED).map(|key| interner.str(key)), preferred: words.get(PREFERRED).map(|key| interner.str(key)) };
     let object = source.object.and_then(|key| words.get(key)).unwrap_or(name);
     Some(Membership { source: source.source, name: interner.str(name), object: interner.str(object), part: interner.str(part), size, near })
 }

@@ -231,5 +231,9 @@ fn hopeless_gang(client: &Client, pod: &Arc<Pod>, server: &Server) -> Verdict {
         }
     }
     let needed = size.saturating_sub(n_served).max(1);
-    if n_slots < needed { Ok(()) } else { Err(format!("{} waits in vain: its gang needs {needed} nodes' room, and there is {n_slots}", pod.name)) }
+    if n_slots < needed {
+        Ok(())
+    } else {
+        Err(format!("{} waits in vain: its gang needs {needed} nodes' room, and there is {n_slots}", pod.name))
+    }
 }

@@ -63,9 +63,8 @@ fn gang(gang: &GangObject) -> Value {
         }
         GangSource::Volcano => ("scheduling.volcano.sh/v1beta1", "PodGroup", json!({"minMember": n})),
         GangSource::JobSet => {
-            let job = |(name, n): (&str, u32)| {
-                json!({"name": name, "replicas": 1, "template": {"spec": {"parallelism": n, "completions": n}}})
-            };
+            let job =
+                |(name, n): (&str, u32)| json!({"name": name, "replicas": 1, "template": {"spec": {"parallelism": n, "completions": n}}});
             let jobs: Vec<Value> = match n {
                 Some(n) => vec![job(("all", n))],
                 None => parts.iter().map(|(name, n)| job((&**name, *n))).collect(),
