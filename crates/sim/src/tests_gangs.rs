@@ -206,3 +206,51 @@ fn member_with_a_gate_of_its_own_is_not_there_yet() {
     assert_eq!(world.decides(), [""; 0]);
     assert!(world.held()[0].contains("1 of the 2 pods"));
 }
+
+/// A node in a rack.
+fn racked(name: &str, rack: &str) -> Node {
+    let mut node = node(name);
+    node.labels = [("rack", rack)].into();
+    node.storage.rack = Some(rack.into());
+    node
+}
+
+fn near(required: Option<&str>) -> Near {
+    Near { required: required.map(Into::into), preferred: None }
+}
+
+#[test]
+fn gang_goes_to_one_rack_where_it_fits_and_to_the_fullest_of_equals() {
+    let nodes = [racked("a", "r1"), racked("b", "r2"), racked("c", "r2"), racked("d", "r3"), racked("e", "r3"), racked("f", "r3")];
+    let mut world = World::new(nodes, [vec![group("g", 2, near(None))], crew("g", 2, 5000)].concat());
+    let decided = world.decides();
+    let on_r2 = decided.iter().all(|line| line.ends_with(" b") || line.ends_with(" c"));
+    assert!(decided.len() == 2 && on_r2, "{decided:?}");
+}
+
+#[test]
+fn gang_that_fits_in_no_rack_is_placed_across_them_unless_one_is_required() {
+    let nodes = || [racked("a", "r1"), racked("b", "r2")];
+    let gang = |required| [vec![group("g", 2, near(required))], crew("g", 2, 5000)].concat();
+    assert!(World::new(nodes(), gang(None)).decides().iter().all(|line| !line.ends_with('-')));
+    let mut world = World::new(nodes(), gang(Some("rack")));
+    let expected = "PodGroup default/g is placed whole or not at all: no domain has room within one rack for the 2 pods that it needs.";
+    assert_eq!(world.last_message(), expected);
+    world.simulation.apply_node(Arc::new(racked("c", "r2")));
+    assert_eq!(sorted(world.decides().iter().map(|line| line[4..].into()).collect()), ["b", "c"]);
+}
+
+#[test]
+fn data_decides_between_racks_that_have_room() {
+    for cached in ["r1", "r2"] {
+        let nodes = [("a", "r1"), ("b", "r1"), ("c", "r2"), ("d", "r2")].map(|(name, rack)| {
+            let mut node = racked(name, rack);
+            node.storage.cached_datasets = if rack == cached { vec!["imagenet".into()] } else { vec![] };
+            node
+        });
+        let trains = |name: &str| member(name, "g", 5000, |_, spec| spec.annotations = [("ai-storage.keti/dataset", "imagenet")].into());
+        let mut world = World::new(nodes, [group("g", 2, near(None)), trains("g-0"), trains("g-1")]);
+        let expected = if cached == "r1" { ["a", "b"] } else { ["c", "d"] };
+        assert_eq!(sorted(world.decides().iter().map(|line| line[4..].into()).collect()), expected, "cached in {cached}");
+    }
+}

@@ -8,6 +8,7 @@ use super::gangs::WAITING;
 use crate::consult::Heard;
 use crate::decide::Within;
 use crate::event::{Millis, Together};
+use crate::gang::domains::levels;
 use crate::gang::{Belonging, Gang};
 use aisched_model::Str;
 use aisched_model::node::PlacedPod;
@@ -22,6 +23,16 @@ struct Tried {
     /// Members with what was decided, in their order; those after the one that ended it are not there.
     decided: Vec<(Arc<Pod>, Decided)>,
     n_placed: usize,
+    /// No domain had room, so that nothing could be tried.
+    nowhere: bool,
+}
+
+impl Tried {
+    /// The mean of what the members score on their nodes.
+    fn mean(&self) -> i64 {
+        let totals = self.decided.iter().filter_map(|(_, d)| d.outcome.decision.node.as_ref().and(d.outcome.decision.nodes.first()?.total));
+        totals.sum::<i64>() / i64::try_from(self.n_placed.max(1)).unwrap_or(i64::MAX)
+    }
 }
 
 impl Engine {
@@ -37,13 +48,39 @@ impl Engine {
         };
         let Some(crew) = self.muster(now, first, &gang) else { return true };
         let needed = gang.quorum.saturating_sub(self.n_served(&gang)).max(1);
-        let tried = self.try_crew(&crew, needed, None);
+        let tried = self.search(&gang, &crew, needed);
         if tried.n_placed >= needed {
             self.place_crew(now, tried)
         } else {
             self.refuse_crew(now, &gang, &crew, tried)
         }
         true
+    }
+
+    /// Looks for the closest domain that takes the gang; among equals, where its members score best. Where nothing is required, the whole
+    /// cluster comes last.
+    fn search(&mut self, gang: &Gang, crew: &[Arc<Pod>], needed: usize) -> Tried {
+        let levels =
+            if crew.len() > 1 || gang.near.required.is_some() { levels(gang, self.cache.snapshot(), crew, needed) } else { Vec::new() };
+        let mut closest: Option<Tried> = None;
+        for domains in levels {
+            let mut best: Option<(i64, Tried)> = None;
+            for domain in domains {
+                let tried = self.try_crew(crew, needed, Some(&domain.nodes));
+                if tried.n_placed < needed {
+                    closest = Some(tried);
+                } else if best.as_ref().is_none_or(|(mean, _)| tried.mean() > *mean) {
+                    best = Some((tried.mean(), tried));
+                }
+            }
+            if let Some((_, tried)) = best {
+                return tried;
+            }
+        }
+        if gang.near.required.is_none() {
+            return self.try_crew(crew, needed, None);
+        }
+        closest.unwrap_or_else(|| Tried { nowhere: true, ..self.try_crew(crew, needed, Some(&[])) })
     }
 
     /// Takes every member that is willing; `None` when they are too few, and then all of them wait.
@@ -77,7 +114,7 @@ impl Engine {
 
     /// Decides for one member after another on the cluster as it would be with those before in their places. Nothing of it remains.
     fn try_crew(&mut self, crew: &[Arc<Pod>], needed: usize, within: Option<&[bool]>) -> Tried {
-        let mut tried = Tried { decided: Vec::with_capacity(crew.len()), n_placed: 0 };
+        let mut tried = Tried { decided: Vec::with_capacity(crew.len()), n_placed: 0, nowhere: false };
         let mut nominations: Vec<(PlacedPod, Str)> = Vec::new();
         for (i, pod) in crew.iter().enumerate() {
             let mut templates = core::mem::take(&mut self.templates);
@@ -128,7 +165,11 @@ impl Engine {
     /// No member is placed: each is told which of them found no node, and why.
     fn refuse_crew(&mut self, now: Millis, gang: &Gang, crew: &[Arc<Pod>], tried: Tried) {
         let refused = |(_, decided): &&(Arc<Pod>, Decided)| decided.outcome.decision.node.is_none();
-        let refused_by: Vec<&'static str> = tried.decided.iter().filter(refused).flat_map(|(_, d)| d.outcome.refused_by.clone()).collect();
+        let mut refused_by: Vec<&'static str> =
+            tried.decided.iter().filter(refused).flat_map(|(_, d)| d.outcome.refused_by.clone()).collect();
+        if tried.nowhere {
+            refused_by.extend(["NodeResourcesFit", "NodeAffinity"]); // room, and labels of nodes
+        }
         let error = tried.decided.iter().any(|(_, decided)| decided.outcome.error.is_some());
         let message = self.gang_message(gang, crew, &tried);
         let mut decided = tried.decided.into_iter();
@@ -164,10 +205,14 @@ impl Engine {
         if let Some(excess) = excess(self.cache.snapshot(), crew, gang.quorum.saturating_sub(self.n_served(gang))) {
             return format!("{name} is larger than the cluster: the {quorum} pods that it needs {excess}.");
         }
+        let within = gang.near.required.as_ref().map(|key| format!(" within one {key}")).unwrap_or_default();
+        if tried.nowhere {
+            return format!("{name} is placed whole or not at all: no domain has room{within} for the {quorum} pods that it needs.");
+        }
         let failed = tried.decided.iter().find(|(_, decided)| decided.outcome.decision.node.is_none());
         let (pod, why) = failed.map_or(("none", ""), |(pod, d)| (&*pod.name, d.outcome.decision.message.as_deref().unwrap_or_default()));
         format!(
-            "{name} is placed whole or not at all: of the {quorum} pods that it needs {pod} finds no node with {} others placed: {why}",
+            "{name} is placed whole or not at all: of the {quorum} pods that it needs {pod} finds no node{within} with {} others placed: {why}",
             tried.n_placed
         )
     }

@@ -1,6 +1,8 @@
 //! What a gang is to the scheduler: which pods have to be there and be placed together, and what is said while they are not.
 //! Leaves out when that happens to whom: the engine's `gangs`.
 
+pub(crate) mod domains;
+
 use aisched_model::Str;
 use aisched_model::gang::{GangKey, Membership, Near, Placed, Quorum, shown};
 use aisched_model::pod::Pod;
