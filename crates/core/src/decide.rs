@@ -236,7 +236,7 @@ fn post_filter(
         Some(args) => {
             let mut judges = judges(parts);
             judges.retain(|judge| judge.plugin.name() != EXTENDER); // what they make of pods that leave is asked by a verb of its own
-            preempt(args, attempt, &judges, rows, choice)
+            preempt(args, attempt, &judges, rows, (choice, profile.places_gangs()))
         }
     }
 }

@@ -254,3 +254,21 @@ fn data_decides_between_racks_that_have_room() {
         assert_eq!(sorted(world.decides().iter().map(|line| line[4..].into()).collect()), expected, "cached in {cached}");
     }
 }
+
+#[test]
+fn gang_leaves_whole_for_a_more_important_pod_or_not_at_all() {
+    let on = |name: &str, node: &'static str, priority| {
+        member(name, "g", 6000, move |pod, spec| {
+            pod.node = Some(node.into());
+            spec.priority = priority;
+        })
+    };
+    let high = || pod("high", 6000, |_, spec| spec.priority = 5);
+    for (priorities, left) in [([0, 0], 0), ([0, 5], 2)] {
+        let gang = [group("g", 2, near(None)), on("g-0", "a", priorities[0]), on("g-1", "b", priorities[1]), high()];
+        let mut world = World::new([node("a"), node("b")], gang);
+        world.decides();
+        let members = world.simulation.pods().filter(|pod| pod.spec.gang.is_some()).count();
+        assert_eq!(members, left, "{priorities:?}");
+    }
+}

@@ -2,6 +2,7 @@
 //! Leaves out having them deleted: that is the engine's, and what is decided here changes nothing.
 
 mod choice;
+mod gangs;
 mod locality;
 #[cfg(test)]
 mod tests;
@@ -77,18 +78,18 @@ const NOT_HELPFUL: Cow<'static, str> = Cow::Borrowed("Preemption is not helpful 
 /// Reason given for nodes from which the pod has made others' pods leave lately, without getting the room.
 const LOST: &str = "node(s) where pods of another scheduler took the room that was made";
 
-/// Looks for the node where making room costs least. `rows` say why each node was refused.
+/// Looks for the node where making room costs least. `rows` say why each node was refused; `gangs` whether they leave whole.
 pub(crate) fn preempt(
     args: DefaultPreemptionArgs,
     attempt: &Attempt<'_>,
     judges: &[Judge<'_>],
     rows: &Rows,
-    choice: Choice<'_>,
+    (choice, gangs): (Choice<'_>, bool),
 ) -> Preemption {
     if let Some(reason) = ineligible(attempt, rows) {
         return Preemption { tail: format!("preemption: {reason}"), nominate: Nominate::Keep };
     }
-    match search(args, attempt, judges, rows, choice) {
+    match search(args, attempt, judges, rows, (choice, gangs)) {
         Ok(candidates) => choose(candidates, attempt, choice),
         Err(refusals) => {
             let mut counts: BTreeMap<Cow<'static, str>, usize> = BTreeMap::new();
@@ -150,7 +151,7 @@ fn search(
     attempt: &Attempt<'_>,
     judges: &[Judge<'_>],
     rows: &Rows,
-    choice: Choice<'_>,
+    (choice, gangs): (Choice<'_>, bool),
 ) -> Result<Vec<Candidate>, Vec<(Refusal, usize)>> {
     let mut hopeful: Vec<usize> = rows.hopeful();
     let mut wanted = n_candidates(args, hopeful.len());
@@ -173,7 +174,7 @@ fn search(
     let start = usize::try_from(choice.salt % (hopeful.len().max(1) as u64)).unwrap_or(0);
     for idx in hopeful[start..].iter().chain(&hopeful[..start]) {
         trial.enter(*idx);
-        match victims::select(&mut trial, attempt) {
+        match victims::select(&mut trial, attempt, gangs) {
             Ok(candidate) => candidates.push(candidate),
             Err(refusal) => refusals.push((refusal, 1)),
         }

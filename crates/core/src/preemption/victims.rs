@@ -1,6 +1,7 @@
 //! Which pods would have to leave a node: as few as possible, the least important ones, budgets respected where that is possible.
 //! Leaves out which node is taken (`choice`).
 
+use super::gangs::{companions, may_leave};
 use super::locality::loss;
 use super::trial::Trial;
 use crate::consult::Victims;
@@ -9,6 +10,7 @@ use aisched_model::Str;
 use aisched_model::node::PlacedPod;
 use aisched_model::pod::Pod;
 use aisched_model::snapshot::Snapshot;
+use aisched_model::storage_facts::IoDemand;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -41,10 +43,11 @@ impl Candidate {
 ///
 /// First every pod of lower priority leaves; then, protected ones first and the more important before the less, each comes back
 /// unless the pod no longer fits with it.
-pub(super) fn select(trial: &mut Trial<'_, '_>, attempt: &Attempt<'_>) -> Result<Candidate, Refusal> {
+pub(super) fn select(trial: &mut Trial<'_, '_>, attempt: &Attempt<'_>, gangs: bool) -> Result<Candidate, Refusal> {
     let own = attempt.pod.spec.priority;
     let node = attempt.snapshot.node_idx(&trial.node().node.name).map(|i| &attempt.snapshot.nodes[i]);
-    let mut lower: Vec<PlacedPod> = trial.node().pods.iter().filter(|p| p.pod.spec.priority < own).cloned().collect();
+    let may_leave = |p: &&PlacedPod| p.pod.spec.priority < own && (!gangs || may_leave(&p.pod, attempt));
+    let mut lower: Vec<PlacedPod> = trial.node().pods.iter().filter(may_leave).cloned().collect();
     let Some(node) = node.filter(|_| !lower.is_empty()) else {
         return Err(none());
     };
@@ -54,8 +57,8 @@ pub(super) fn select(trial: &mut Trial<'_, '_>, attempt: &Attempt<'_>) -> Result
     }
     let losses = |pod: &Pod| loss(pod, node, attempt);
     lower.sort_by(|a, b| by_importance(&a.pod, &b.pod, losses));
-    let protected = protected(&lower, attempt.snapshot);
-    let (first, second): (Vec<_>, Vec<_>) = lower.into_iter().zip(protected).partition(|(_, protected)| *protected);
+    let of_budgets = protected(&lower, attempt.snapshot);
+    let (first, second): (Vec<_>, Vec<_>) = lower.into_iter().zip(of_budgets).partition(|(_, protected)| *protected);
     let (mut victims, mut n_violations) = (Vec::new(), 0);
     for (placed, protected) in first.into_iter().chain(second) {
         trial.add(placed.clone());
@@ -67,6 +70,12 @@ pub(super) fn select(trial: &mut Trial<'_, '_>, attempt: &Attempt<'_>) -> Result
     }
     if victims.is_empty() {
         return Err(none());
+    }
+    if gangs {
+        let others = companions(&victims, attempt);
+        let placed: Vec<PlacedPod> = others.iter().map(|pod| PlacedPod::new(pod.clone(), IoDemand::default())).collect();
+        n_violations += protected(&placed, attempt.snapshot).into_iter().filter(|protected| *protected).count();
+        victims.extend(others);
     }
     victims.sort_by(|a, b| by_importance(a, b, losses));
     let loss = victims.iter().map(|v| losses(v)).sum();

@@ -30,7 +30,10 @@ pub(super) fn asked(client: &Client, action: &Action) -> Verdict {
             let by = notes.pods.get(&pod.uid).ok_or_else(|| format!("preempts for {}, which is gone", pod.name))?;
             victims.iter().try_for_each(|victim| {
                 let name = format!("{} asks {} to leave {node}", pod.name, victim.name);
-                let there = notes.on(node).find(|p| p.uid == victim.uid).ok_or_else(|| format!("{name}, where it is not"))?;
+                let with = |p: &Arc<Pod>| gang_of(p).is_some() && notes.on(node).any(|other| gang_of(other) == gang_of(p));
+                let elsewhere = || notes.pods.get(&victim.uid).filter(|p| with(p));
+                let there = notes.on(node).find(|p| p.uid == victim.uid).or_else(elsewhere);
+                let there = there.ok_or_else(|| format!("{name}, where it is not"))?;
                 if there.spec.priority >= by.spec.priority {
                     return Err(format!("{name}, which is as important"));
                 }
