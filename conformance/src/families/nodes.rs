@@ -210,3 +210,32 @@ pub(super) fn namespace_selector(luck: &mut Luck) -> Value {
     let expressions = luck.upto(2, |luck| requirement(luck, "team", &["a", "b"]));
     json!({"matchExpressions": expressions})
 }
+
+/// Nodes that declare features, and a pod that cannot do without some.
+pub(super) fn features(luck: &mut Luck, _plain: bool) -> Scenario {
+    const FEATURES: &[&str] =
+        &["RestartAllContainersOnContainerExits", "UserNamespacesHostNetworkSupport", "VolumeBindMountOptions", "Another"];
+    let mut scenario = Scenario::new();
+    scenario.gates = "UserNamespacesHostNetworkSupport=true,VolumeBindMountOptions=true".into();
+    nodes(luck, &mut scenario, |luck| json!({"status": {"declaredFeatures": luck.some(65, FEATURES)}}));
+    let mut spec = json!({"containers": [container("c", json!({}))]});
+    let (restarts, users, mounts) = (luck.chance(40), luck.chance(40), luck.chance(40));
+    if restarts {
+        let rule = json!({"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [luck.pick(&[1, 137])]}});
+        spec["containers"][0]["restartPolicyRules"] = json!([rule]);
+        spec["containers"][0]["restartPolicy"] = "Never".into();
+    }
+    if users {
+        (spec["hostNetwork"], spec["hostUsers"]) = (true.into(), luck.chance(30).into());
+    }
+    if mounts {
+        spec["volumes"] = json!([{"name": "tmp", "emptyDir": {}}]);
+        let mut mount = json!({"name": "tmp", "mountPath": "/tmp"});
+        if luck.chance(70) {
+            mount["bindMountOptions"] = json!(["noexec"]);
+        }
+        spec["containers"][0]["volumeMounts"] = json!([mount]);
+    }
+    scenario.pod(POD, json!({"spec": spec}));
+    scenario
+}

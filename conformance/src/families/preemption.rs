@@ -68,6 +68,28 @@ pub(super) fn make(luck: &mut Luck, plain: bool) -> Scenario {
     scenario
 }
 
+/// The same beside pods that are promised a node: gated ones, which no cycle takes while the pod is asked about.
+pub(super) fn nominated(luck: &mut Luck, plain: bool) -> Scenario {
+    let mut scenario = make(luck, plain);
+    let is_node = |o: &&Value| o["kind"] == "Node";
+    let names: Vec<Value> = scenario.objects.iter().filter(is_node).map(|o| o["metadata"]["name"].clone()).collect();
+    for i in 0..=luck.below(3) {
+        let node = names[luck.below(names.len())].clone();
+        let mut over = json!({
+            "metadata": {"labels": pod_labels(luck)}, "status": {"nominatedNodeName": node},
+            "spec": {"priority": luck.pick(&[0, 6, 15, 100]), "containers": [asking(luck)], "schedulingGates": [{"name": "example.com/later"}]},
+        });
+        if luck.chance(25) {
+            over["spec"]["affinity"] = apart(luck);
+        }
+        if luck.chance(10) {
+            over["spec"]["containers"][0]["ports"] = json!([{"containerPort": 80, "hostPort": 8080}]);
+        }
+        scenario.pod(&format!("promised{i}"), over);
+    }
+    scenario
+}
+
 fn asking(luck: &mut Luck) -> Value {
     container("c", json!({"resources": {"requests": {"cpu": luck.pick(&["500m", "1", "1500m", "2", "3500m"])}}}))
 }

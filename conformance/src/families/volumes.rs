@@ -274,6 +274,44 @@ pub(super) fn others(luck: &mut Luck, _plain: bool) -> Scenario {
     scenario
 }
 
+/// Bound claims, disks and inline volumes as in [`others`], and beside them in the same pod claims that wait, local volumes for them, room
+/// for new ones, and an ephemeral volume.
+pub(super) fn together(luck: &mut Luck, plain: bool) -> Scenario {
+    let mut scenario = others(luck, plain);
+    let Some(mut pod) = scenario.objects.pop() else { return scenario };
+    let is_node = |o: &&Value| o["kind"] == "Node";
+    let names: Vec<String> =
+        scenario.objects.iter().filter(is_node).filter_map(|o| o["metadata"]["name"].as_str().map(ToOwned::to_owned)).collect();
+    if luck.chance(50) {
+        for driver in scenario.objects.iter_mut().filter(|o| o["kind"] == "CSIDriver") {
+            driver["spec"]["storageCapacity"] = true.into();
+        }
+        rooms(luck, &mut scenario);
+    }
+    let mut named = vec!["c5", "c6"];
+    for i in 0..luck.below(9) {
+        let mut pv = free_volume(luck, i, &mut named, &names);
+        if !pv["spec"]["nodeAffinity"].is_null() && luck.chance(50) {
+            pv["spec"]["csi"].take();
+            pv["spec"]["local"] = json!({"path": "/data"});
+        }
+        scenario.objects.push(pv);
+    }
+    let mut volumes = vec![];
+    for i in 5..6 + luck.below(2) {
+        claim(luck, &mut scenario, i, true, &names);
+        volumes.push(json!({"name": format!("v{i}"), "persistentVolumeClaim": {"claimName": format!("c{i}")}}));
+    }
+    if !plain && luck.chance(60) {
+        volumes.push(ephemeral(luck, &mut scenario, &names));
+    }
+    if let Some(all) = pod["spec"]["volumes"].as_array_mut() {
+        all.append(&mut volumes);
+    }
+    scenario.objects.push(pod);
+    scenario
+}
+
 fn bound(luck: &mut Luck, scenario: &mut Scenario, i: usize) {
     let (claim, name) = (format!("c{i}"), format!("pv{i}"));
     let source = match luck.below(6) {
