@@ -27,6 +27,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use part::{Explained, Part, claims, judges, narrowed, prepare, volumes};
 use rank::{Rank, rank};
@@ -129,10 +130,10 @@ pub(crate) fn decide_with(profile: &Profile, attempt: &Attempt<'_>, choice: Choi
         profile: attempt.workload.view(),
         config_generation: attempt.config.generation,
         n_nodes: nodes.len(),
-        n_feasible: rows.n_feasible(),
+        n_feasible: if choice.within.is_some() { rows.feasible().filter(|idx| choice.counts(*idx)).count() } else { rows.n_feasible() },
         runner_up: runner_up(&ranking, nodes),
         refusals,
-        nodes: report(&parts, nodes, rows, &ranking, &scored, &mut explained, choice.report_nodes),
+        nodes: report(&parts, nodes, rows, &ranking, &scored, &mut explained, choice),
         has_ai_plugins: profile.has_ai_plugins(),
     };
     drop(scored);
@@ -341,7 +342,10 @@ pub(crate) fn summary(n_nodes: usize, counts: impl IntoIterator<Item = (Cow<'sta
     message
 }
 
-/// Explains the best `limit` nodes: feasible ones by rank, then refused ones by name.
+/// Said of a node that would do, were it in the domain in which all of the gang fits.
+const OUTSIDE: &str = "node(s) were outside the domain that its gang goes to";
+
+/// Explains the best nodes that are to be reported on: feasible ones by rank, then refused ones by name.
 fn report(
     parts: &[Part<'_>],
     nodes: &[Arc<NodeInfo>],
@@ -349,7 +353,7 @@ fn report(
     ranking: &[Rank],
     scored: &Scored<'_>,
     explained: &mut Explained,
-    limit: usize,
+    choice: Choice<'_>,
 ) -> Vec<NodeReport> {
     let feasible = ranking.iter().map(|rank| {
         let node = &nodes[rank.node_idx];
@@ -363,7 +367,12 @@ fn report(
         }
     });
     let refused = nodes.iter().enumerate().filter_map(|(idx, node)| {
-        let against = rows.against(idx)?;
+        let Some(against) = rows.against(idx) else {
+            let outside = ReasonView { plugin: "GangScheduling", message: OUTSIDE.into(), detail: None };
+            let report =
+                NodeReport { node: node.node.name.clone(), feasible: false, reasons: vec![outside], total: None, plugins: Vec::new() };
+            return (!choice.counts(idx)).then_some(report);
+        };
         let filter = parts.iter().find(|p| p.plugin.name() == against.plugin).and_then(Part::filter);
         let detail = filter.and_then(|f| f.detail(node));
         let reason = |message: &Cow<'static, str>| ReasonView { plugin: against.plugin, message: message.clone(), detail: detail.clone() };
@@ -375,7 +384,7 @@ fn report(
             plugins: Vec::new(),
         })
     });
-    feasible.chain(refused).take(limit).collect()
+    feasible.chain(refused).take(choice.report_nodes).collect()
 }
 
 #[cfg(test)]

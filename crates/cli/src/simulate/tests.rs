@@ -76,6 +76,7 @@ fn preprocessing_pod_of_the_guide_goes_where_the_example_says() {
 #[test]
 fn gpu_pods_go_where_the_example_says() {
     is_golden("gpus-and-affinity");
+    is_golden("gangs");
 }
 
 #[test]
