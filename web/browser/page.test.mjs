@@ -38,7 +38,10 @@ before(async () => {
   mkdirSync(SHOTS, { recursive: true });
   cluster = startCluster();
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
-  cluster.apply(pod("waits", "900"), pod("measured", "1", { "ai-storage.keti/dataset": "coco", "ai-storage.keti/preferred-rack": "rack-2" }));
+  const reader = (name) => pod(name, "1", { "ai-storage.keti/dataset": "coco", "ai-storage.keti/preferred-rack": "rack-2", "ai-storage.keti/io-pattern": "read-heavy" });
+  cluster.apply(reader("gone"));
+  cluster.shell("kubectl wait --for=condition=PodScheduled pod/gone && kubectl delete pod gone --wait");
+  cluster.apply(pod("waits", "900"), reader("measured"));
 });
 
 after(async () => {
@@ -96,6 +99,7 @@ test("a dragged weight shows what would happen, and the command it gives changes
   const move = page.getByRole("row", { name: /^default\/measured runs node-ssd / });
   const predicted = await move.getByRole("cell").nth(2).innerText();
   assert.notEqual(predicted, "node-ssd");
+  await page.getByRole("row", { name: /^default\/gone gone node-ssd / }).waitFor();
 
   await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
   await page.getByRole("button", { name: "Copy" }).click();
@@ -149,7 +153,7 @@ for (const colorScheme of ["light", "dark"]) {
       }
       for (const width of WIDTHS) {
         await page.setViewportSize({ width, height: 900 });
-        await page.screenshot({ path: `${SHOTS}${hash.replace(/\W+/g, "-").replace(/^-$/, "-cluster")}-${colorScheme}-${width}.png`, fullPage: true });
+        await page.screenshot({ path: `${SHOTS}${hash.replace(/\W+/g, "-").replace(/^-/, "") || "cluster"}-${colorScheme}-${width}.png`, fullPage: true });
         const { violations } = await page.evaluate(`${AXE}; axe.run()`);
         const said = violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join("\n")}`);
         assert.deepEqual(said, [], `${hash} at ${width}`);

@@ -136,7 +136,7 @@ export interface Config {
 
 export interface Move {
   pod: string;
-  kind: "waiting" | "new" | "evicted" | "running";
+  kind: "waiting" | "new" | "evicted" | "running" | "decided";
   before: string | null;
   after: string | null;
   why: string;
@@ -147,4 +147,5 @@ export interface WhatIf {
   before: { placed: number; waiting: number };
   after: { placed: number; waiting: number };
   nRunning: number;
+  nDecided: number;
 }

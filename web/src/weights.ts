@@ -6,8 +6,8 @@ import type { Config } from "./types.js";
 
 /** Largest weight that an AIStorageConfig takes. */
 export const MAX_WEIGHT = 10;
-/** Decisions on running pods that a trial takes again. */
-export const DECIDED_AGAIN = 200;
+/** Latest decisions that a trial looks at: so many on pods that run, so many on pods that are gone. */
+export const LATEST = 200;
 
 /** Weight by the plugin's key in the configuration. */
 export type Weights = Record<string, number>;
@@ -36,7 +36,7 @@ export function overruled(config: Config, key: string): { profile: string; weigh
 /** The body of the what-if question. */
 export function question(change: Weights): object {
   const set = Object.fromEntries(Object.entries(change).map(([key, weight]) => [`spec.plugins.${key}.weight`, weight]));
-  return { set, running: DECIDED_AGAIN };
+  return { set, running: LATEST, decisions: LATEST };
 }
 
 /** The command that would bring these weights into force. */

@@ -26,7 +26,7 @@ test("only weights that differ from those in force are changed", () => {
 });
 
 test("the question sets the fields of the configuration", () => {
-  assert.deepEqual(question({ dataLocalityAware: 0 }), { set: { "spec.plugins.dataLocalityAware.weight": 0 }, running: 200 });
+  assert.deepEqual(question({ dataLocalityAware: 0 }), { set: { "spec.plugins.dataLocalityAware.weight": 0 }, running: 200, decisions: 200 });
 });
 
 test("the command is one that a shell hands to kubectl unharmed", () => {

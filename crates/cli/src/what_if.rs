@@ -94,7 +94,7 @@ fn offline(file: &PathBuf, request: &Request) -> Result<Value> {
     let scenario = scenario.ok_or_else(|| anyhow!("{} cannot be used", file.display()))?;
     let config = scenario.config.clone();
     let profiles = vec![Profile::ai_storage("ai-storage-scheduler")].into();
-    let base = Base { objects: scenario.into_objects(), config, profiles, seed: 0 };
+    let base = Base { objects: scenario.into_objects(), config, profiles, decisions: Vec::new(), seed: 0 };
     work_out(&base, request, &|| true).map_err(|fault| anyhow!(fault))
 }
 
@@ -113,6 +113,7 @@ impl WhatIfArgs {
             replicas: self.replicas,
             capacity: self.capacity,
             running: self.running,
+            ..Request::default()
         })
     }
 }

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// Where a pod goes, or why it goes nowhere.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {
     /// `namespace/name`.
@@ -83,6 +83,9 @@ pub struct PolicyView {
     /// What the server says that nothing acts on.
     #[serde(skip_serializing_if = "Advice::is_empty")]
     pub advice: Advice,
+    /// Whether it said how the weights are shared out.
+    #[serde(skip)]
+    pub shares_weights: bool,
 }
 
 /// What a policy says for people alone, by name, as text.

@@ -29,6 +29,7 @@ mod provisioning;
 pub mod queue;
 pub mod records;
 mod rejections;
+mod reweigh;
 mod templates;
 pub mod view;
 pub mod workload_profile;

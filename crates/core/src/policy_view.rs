@@ -17,6 +17,7 @@ impl PolicyView {
             decision: Some(word(policy.decision)),
             reason: Some(policy.reason.clone()).filter(|reason| !reason.is_empty()),
             advice: advice(&policy.shown),
+            shares_weights: policy.plugin_weights.is_some(),
         }
     }
 }

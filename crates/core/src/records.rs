@@ -8,7 +8,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 
 /// The newest decisions keep every node that they report on.
-const WHOLE: usize = 500;
+pub(crate) const WHOLE: usize = 500;
 /// Nodes that an older decision keeps: the chosen one, the runner-up and the next.
 const KEPT_NODES: usize = 3;
 

@@ -34,6 +34,8 @@ pub struct View {
     pub config: Arc<Config>,
     /// The profiles that schedule.
     pub profiles: Arc<[Profile]>,
+    /// The latest decisions, as far as they are kept whole; the newest first.
+    pub decisions: Vec<Arc<Decision>>,
     /// Decides between equals in the next decision.
     pub salt: u64,
 }

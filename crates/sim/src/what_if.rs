@@ -28,6 +28,8 @@ pub struct Base {
     pub config: Config,
     /// What schedules.
     pub profiles: Arc<[Profile]>,
+    /// Decisions that were taken, the newest first.
+    pub decisions: Vec<Arc<Decision>>,
     /// Decides between equals.
     pub seed: u64,
 }
@@ -47,6 +49,8 @@ pub struct Change {
     pub pods: Vec<Arc<Pod>>,
     /// How many of the pods that run are decided again; the newest.
     pub running: usize,
+    /// How many decisions on pods that are gone are weighed anew; the newest.
+    pub decisions: usize,
     /// Counts how many more pods like the first of `pods` would fit.
     pub capacity: bool,
 }
@@ -62,6 +66,8 @@ pub struct WhatIf {
     pub after: Totals,
     /// Pods that run and were decided again.
     pub n_running: usize,
+    /// Decisions on pods that are gone, and were weighed anew.
+    pub n_decided: usize,
     /// How many more pods would fit.
     pub capacity: Option<Capacity>,
 }
@@ -92,6 +98,8 @@ pub enum Kind {
     Evicted,
     /// It runs, and would be placed elsewhere if it were placed again; nothing moves it.
     Running,
+    /// It is gone; with the scores of then it would have gone elsewhere.
+    Decided,
 }
 
 /// Sums over waiting pods, new ones, and those whose nodes would be gone.
@@ -142,13 +150,14 @@ pub fn what_if(base: &Base, change: &Change, wanted: &dyn Fn() -> bool) -> Resul
         };
         let before = match kind {
             Kind::Evicted => places.get(uid).cloned().flatten(),
-            Kind::Waiting | Kind::New | Kind::Running => was.get(uid).and_then(|d| d.node.clone()),
+            Kind::Waiting | Kind::New | Kind::Running | Kind::Decided => was.get(uid).and_then(|d| d.node.clone()),
         };
         if before != decision.node || kind == Kind::New {
             answer.moves.push(moved(kind, before, decision));
         }
     }
     decide_again(base, change, config, &evicted, wanted, &mut answer)?;
+    weigh_again(base, change, config, &mut answer);
     answer.moves.sort_by(|a, b| (a.kind, &a.pod).cmp(&(b.kind, &b.pod)));
     if let Some(pod) = change.pods.first().filter(|_| change.capacity) {
         let empty = Change { pods: Vec::new(), ..change.shallow() };
@@ -298,6 +307,22 @@ fn decide_again(
         }
     }
     Ok(())
+}
+
+/// Weighs decisions anew on pods that neither run nor wait: with their scores as they were, under the weights as they are and as they would be.
+fn weigh_again(base: &Base, change: &Change, config: &Config, answer: &mut WhatIf) {
+    let there = |o: &Event| if let Event::PodSet(pod) = o { Some(pod.uid.clone()) } else { None };
+    let there: BTreeSet<Str> = base.objects.iter().filter_map(there).collect();
+    let gone = base.decisions.iter().filter(|d| d.node.is_some() && !there.contains(&d.uid));
+    for decision in gone.take(change.decisions) {
+        let Some(profile) = base.profiles.iter().find(|p| p.scheduler_name == decision.scheduler_name) else { continue };
+        let (was, would) = (decision.reweighed(profile, &base.config), decision.reweighed(profile, config));
+        let (Some(was), Some(would)) = (was, would) else { continue };
+        answer.n_decided += 1;
+        if was.node != would.node {
+            answer.moves.push(moved(Kind::Decided, was.node, &would));
+        }
+    }
 }
 
 /// An engine that is asked about pods that run.

@@ -105,9 +105,10 @@ export class WeightsView implements View {
     if (!isChanged) return html`${this.#applied ? t("weights.applied") : nothing} ${t("weights.unchanged")}`;
     if (answer === null) return t("weights.working");
     if (answer instanceof ApiError) return html`<span class="refused">${said(answer.message)}</span>`;
-    const { nRunning: n, before, after } = answer;
-    const moves = answer.moves.filter((move) => move.kind === "running").length;
-    return html`<p><strong>${moves > 0 ? t("weights.moves", { moves, n }) : t("weights.movesNone", { n })}</strong> ${t("weights.running")}</p>
+    const { nRunning: running, nDecided: gone, before, after } = answer;
+    const n = running + gone;
+    const moves = answer.moves.filter(({ kind }) => kind === "running" || kind === "decided").length;
+    return html`<p><strong>${moves > 0 ? t("weights.moves", { moves, n }) : t("weights.movesNone", { n })}</strong> ${t("weights.how", { running, gone })}</p>
       <p>${t("weights.waiting", { before: before.placed, after: after.placed })}</p>`;
   }
 
@@ -120,7 +121,7 @@ export class WeightsView implements View {
       <th scope="row">${podLink(move.pod)}</th><td>${named("kind", move.kind)}</td>
       <td>${node(move.before)}</td><td>${node(move.after)}</td><td>${said(move.why)}</td>
     </tr>`;
-    const table = html`<table>
+    const table = html`<table class="moves">
       <thead><tr>${(["pod", "kind", "before", "after", "why"] as const).map((name) => html`<th scope="col">${t(`weights.${name}`)}</th>`)}</tr></thead>
       <tbody>${this.#excerpt.first(answer.moves).map(row)}</tbody>
     </table>`;

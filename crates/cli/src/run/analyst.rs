@@ -25,7 +25,8 @@ impl aisched_http::Analyst for Analyst {
     fn what_if(&self, view: &View, request: Value, wanted: &dyn Fn() -> bool) -> Result<Value, String> {
         let request: Request = serde_json::from_value(request).map_err(|e| e.to_string())?;
         let (config, profiles) = ((*view.config).clone(), view.profiles.clone());
-        work_out(&Base { objects: view.events(), config, profiles, seed: view.salt }, &request, wanted)
+        let base = Base { objects: view.events(), config, profiles, decisions: view.decisions.clone(), seed: view.salt };
+        work_out(&base, &request, wanted)
     }
 
     fn config(&self, view: &View) -> Value {

@@ -21,6 +21,7 @@ pub(super) fn json(answer: &WhatIf) -> Value {
         "before": totals(answer.before),
         "after": totals(answer.after),
         "nRunning": answer.n_running,
+        "nDecided": answer.n_decided,
         "capacity": answer.capacity.as_ref().map(capacity),
     })
 }
@@ -31,6 +32,7 @@ fn kind(kind: Kind) -> &'static str {
         Kind::New => "new",
         Kind::Evicted => "evicted",
         Kind::Running => "running",
+        Kind::Decided => "decided",
     }
 }
 

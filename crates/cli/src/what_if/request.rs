@@ -31,6 +31,7 @@ pub(crate) struct Request {
     pub(crate) replicas: usize,
     pub(crate) capacity: bool,
     pub(crate) running: usize,
+    pub(crate) decisions: usize,
 }
 
 impl Default for Request {
@@ -44,6 +45,7 @@ impl Default for Request {
             replicas: 1,
             capacity: false,
             running: 200,
+            decisions: 0,
         }
     }
 }
@@ -60,7 +62,8 @@ pub(crate) fn work_out(base: &Base, request: &Request, wanted: &dyn Fn() -> bool
 
 impl Request {
     fn change(&self, base: &Base) -> Result<Change, String> {
-        let mut change = Change { running: self.running.min(MOST_RUNNING), capacity: self.capacity, ..Change::default() };
+        let mut change =
+            Change { running: self.running.min(MOST_RUNNING), decisions: self.decisions, capacity: self.capacity, ..Change::default() };
         for (field, names, of) in
             [("removeNodes", &self.remove_nodes, &mut change.remove_nodes), ("cordon", &self.cordon, &mut change.cordon)]
         {

@@ -47,7 +47,13 @@ async fn running_scheduler_and_snapshot_file_answer_alike_in_shape() {
 #[test]
 fn unusable_questions_name_what_would_be_right() {
     let node = Event::NodeSet(Arc::new(Node { name: "n".into(), ..Node::default() }), Vec::new());
-    let base = Base { objects: vec![node], config: Config::default(), profiles: vec![Profile::ai_storage("s")].into(), seed: 0 };
+    let base = Base {
+        objects: vec![node],
+        config: Config::default(),
+        profiles: vec![Profile::ai_storage("s")].into(),
+        decisions: vec![],
+        seed: 0,
+    };
     for (request, expected) in [
         (json!({"removeNodes": ["x"]}), "removeNodes: \"x\": expected the name of a node that is there"),
         (json!({"cordon": ["x"]}), "cordon: \"x\": expected the name of a node that is there"),

@@ -42,7 +42,7 @@ use crate::framework::ClusterEvent;
 use crate::profile::Profile;
 use crate::provisioning::Provisioning;
 use crate::queue::{Depth, Due, Queue, QueueOptions, Waiting};
-use crate::records::{Records, Took};
+use crate::records::{Records, Took, WHOLE};
 use crate::rejections::Rejections;
 use crate::templates::Templates;
 use crate::view::{Held, View, decide_alone};
@@ -358,6 +358,7 @@ impl Engine {
             waiting: self.queue.iter().map(held).collect(),
             config: self.config.clone(),
             profiles: self.profiles.clone(),
+            decisions: self.records.newest_first().take(WHOLE).map(|r| r.decision.clone()).collect(),
             salt: self.salt(),
         }
     }

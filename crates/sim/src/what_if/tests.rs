@@ -23,7 +23,13 @@ fn base() -> Base {
     });
     let hosts = [Event::NodeSet(Arc::new(node("a")), Vec::new()), Event::NodeSet(Arc::new(nvme("b", "5000")), Vec::new())];
     let objects = hosts.into_iter().chain([running, pod("waits", 7000, |_, _| ()), pod("waits-too", 7000, |_, _| ())]).collect();
-    Base { objects, config: Config::default(), profiles: vec![Profile::ai_storage("ai-storage-scheduler")].into(), seed: 0 }
+    Base {
+        objects,
+        config: Config::default(),
+        profiles: vec![Profile::ai_storage("ai-storage-scheduler")].into(),
+        decisions: vec![],
+        seed: 0,
+    }
 }
 
 fn one(event: Event) -> Arc<Pod> {
@@ -75,6 +81,28 @@ fn running_pod_that_would_be_placed_elsewhere_is_named_with_the_reason() {
     config.plugins.io_pattern_based.weight = 0;
     let answer = ask(&Change { config: Some(config), running: 10, ..Change::default() });
     assert!(answer.n_running == 1 && answer.moves.iter().all(|m| m.why.contains("leads") || m.kind != Kind::Running), "{answer:?}");
+}
+
+#[test]
+fn decisions_on_pods_that_are_gone_are_weighed_anew_and_others_are_not() {
+    let mut base = base();
+    base.objects.retain(|o| !matches!(o, Event::PodSet(_)));
+    base.objects.push(pod("busy", 4000, |pod, _| pod.node = Some("b".into())));
+    base.objects.push(pod("random", 100, |_, spec| spec.annotations = Labels::from([("ai-storage.keti/io-pattern", "random")])));
+    let decisions: Vec<_> =
+        super::placements(base.scenario(&Change::default(), &base.config), &base, &|| true).unwrap().into_values().collect();
+    base.decisions = decisions.iter().filter(|d| &*d.pod == "default/random").cloned().collect();
+    let mut config = Config::default();
+    config.plugins.storage_tier_aware.weight = 0;
+    config.plugins.data_locality_aware.weight = 0;
+    config.plugins.io_pattern_based.weight = 0;
+    let change = Change { config: Some(config), decisions: 10, ..Change::default() };
+    assert_eq!(what_if(&base, &change, &|| true).unwrap().n_decided, 0, "it is there still");
+    base.objects.retain(|o| !matches!(o, Event::PodSet(_)));
+    let answer = what_if(&base, &change, &|| true).unwrap();
+    assert_eq!((answer.n_decided, moves(&answer)), (1, vec!["Decided default/random b>a".to_string()]));
+    assert!(answer.moves[0].why.contains("a leads b by"), "{answer:?}");
+    assert_eq!(what_if(&base, &Change { decisions: 10, ..Change::default() }, &|| true).unwrap().moves.len(), 0, "nothing is different");
 }
 
 #[test]
