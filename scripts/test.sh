@@ -14,8 +14,8 @@ Runs all checks and tests.
 usage: ${0##*/} [--quick | --long]
 
   --quick   the inner loop: leaves out what needs a control plane or Go
-  --long    everything, with 10,000 histories of a cluster in trouble, 20 rounds of killing the scheduler, and ten minutes beside
-            kube-scheduler
+  --long    everything, with 10,000 histories of a cluster in trouble, 20 rounds of killing the scheduler, ten minutes beside
+            kube-scheduler, and ten minutes of bad weather between it and the API server
   -h        this text
 
 stages: ${STAGES[*]}
@@ -168,7 +168,7 @@ main() {
     '') ;;
     --quick) quick=1 ;;
     --long)
-      export E2E_KILL_ROUNDS=20 E2E_TOGETHER_SECONDS=600
+      export E2E_KILL_ROUNDS=20 E2E_TOGETHER_SECONDS=600 E2E_CHAOS_SECONDS=600
       FULL_STAGES+=(zero-loss)
       ;;
     -h | --help)

@@ -13,8 +13,11 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
 )
 
 // Nodes here may have no kubelet at all, so the controllers that would declare them dead stay off.
@@ -63,7 +66,7 @@ func parse(args []string) (options, error) {
 	return o, err
 }
 
-// up serves until SIGTERM or SIGINT, or until a part dies.
+// up serves until SIGTERM or SIGINT, or until a part dies; SIGHUP makes etcd and the API server die and come back.
 func up(args []string) error {
 	o, err := parse(args)
 	if err != nil {
@@ -74,9 +77,6 @@ func up(args []string) error {
 	if err := os.MkdirAll(o.dir, 0o700); err != nil {
 		return err
 	}
-	if err := os.Remove(ready); err != nil && !os.IsNotExist(err) {
-		return err
-	}
 	if o.port == 0 {
 		if o.port, err = freePort(); err != nil {
 			return err
@@ -85,43 +85,81 @@ func up(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 
-	etcd, err := startEtcd(filepath.Join(o.dir, "etcd"))
-	if err != nil {
-		return err
-	}
-	defer etcd.Close()
+	died := make(chan os.Signal, 1)
+	signal.Notify(died, syscall.SIGHUP)
 	access, err := prepareAccess(o.dir, o.port)
 	if err != nil {
 		return err
 	}
-
 	family := &family{dir: o.dir, failed: make(chan error, 4)}
+	store := &store{family: family, access: access, options: o}
+	defer store.close()
 	// Children get SIGTERM when ctx ends, and etcd must outlive them.
 	defer family.wait()
 	defer stop()
-	if err := family.start(ctx, "kube-apiserver", apiServerFlags(access, etcd.Clients[0].Addr().String(), o)...); err != nil {
-		return err
-	}
-	if err := access.waitFor(ctx, "/readyz", family.failed); err != nil {
+	defer os.Remove(ready)
+	if err := store.open(ctx, ready); err != nil {
 		return err
 	}
 	if err := startClients(ctx, family, access, o); err != nil {
 		return err
 	}
-	// Before its namespace has this account, the API server refuses pods.
-	if err := access.waitFor(ctx, "/api/v1/namespaces/default/serviceaccounts/default", family.failed); err != nil {
+	for {
+		// Before its namespace has this account, the API server refuses pods.
+		if err := access.waitFor(ctx, "/api/v1/namespaces/default/serviceaccounts/default", family.failed); err != nil {
+			return err
+		}
+		if err := os.WriteFile(ready, []byte(access.server+"\n"), 0o600); err != nil {
+			return err
+		}
+		log.Printf("control plane ready: KUBECONFIG=%s", access.kubeconfig)
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-family.failed:
+			return err
+		case <-died:
+			store.kill()
+			if err := store.open(ctx, ready); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// store is etcd with the API server before it: what clients lose together.
+type store struct {
+	family  *family
+	access  *access
+	options options
+	etcd    *embed.Etcd
+	server  *child
+}
+
+// open starts both and waits until they answer; meanwhile there is no file ready.
+func (s *store) open(ctx context.Context, ready string) error {
+	err := os.Remove(ready)
+	if err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	if err := os.WriteFile(ready, []byte(access.server+"\n"), 0o600); err != nil {
+	if s.etcd, err = startEtcd(filepath.Join(s.options.dir, "etcd")); err != nil {
 		return err
 	}
-	defer os.Remove(ready)
-	log.Printf("control plane ready: KUBECONFIG=%s", access.kubeconfig)
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-family.failed:
+	flags := apiServerFlags(s.access, s.etcd.Clients[0].Addr().String(), s.options)
+	if s.server, err = s.family.start(ctx, "kube-apiserver", flags...); err != nil {
 		return err
+	}
+	return s.access.waitFor(ctx, "/readyz", s.family.failed)
+}
+
+func (s *store) kill() {
+	s.server.kill()
+	s.close()
+}
+
+func (s *store) close() {
+	if s.etcd != nil {
+		s.etcd.Close()
 	}
 }
 
@@ -143,36 +181,42 @@ func apiServerFlags(access *access, etcd string, o options) []string {
 }
 
 func startClients(ctx context.Context, family *family, access *access, o options) error {
-	err := family.start(ctx, "kube-controller-manager", "--kubeconfig="+access.kubeconfig, "--leader-elect=false", "--secure-port=0",
+	_, err := family.start(ctx, "kube-controller-manager", "--kubeconfig="+access.kubeconfig, "--leader-elect=false", "--secure-port=0",
 		"--service-account-private-key-file="+access.accountKey, "--root-ca-file="+access.authority,
 		"--use-service-account-credentials=false", "--controllers="+o.controllers,
 		"--kube-api-qps=500", "--kube-api-burst=1000")
 	if err == nil && o.scheduler {
-		err = family.start(ctx, "kube-scheduler", "--kubeconfig="+access.kubeconfig, "--leader-elect=false", "--secure-port=0",
+		_, err = family.start(ctx, "kube-scheduler", "--kubeconfig="+access.kubeconfig, "--leader-elect=false", "--secure-port=0",
 			"--kube-api-qps=5000", "--kube-api-burst=5000")
 	}
 	if err == nil && o.kubelets {
-		err = family.start(ctx, "kubelets", "-kubeconfig="+access.kubeconfig)
+		_, err = family.start(ctx, "kubelets", "-kubeconfig="+access.kubeconfig)
 	}
 	return err
 }
 
 // family is the set of children: this same program, once per component.
 type family struct {
-	dir     string
-	failed  chan error
-	running []chan struct{}
+	dir      string
+	failed   chan error
+	children []*child
 }
 
-// start runs one component in the background until ctx ends; its output goes to DIR/COMPONENT.log.
-func (f *family) start(ctx context.Context, component string, args ...string) error {
-	out, err := os.Create(filepath.Join(f.dir, component+".log"))
+type child struct {
+	process *os.Process
+	killed  atomic.Bool
+	ended   chan struct{}
+}
+
+// start runs one component in the background until ctx ends; its output is added to DIR/COMPONENT.log.
+func (f *family) start(ctx context.Context, component string, args ...string) (*child, error) {
+	out, err := os.OpenFile(filepath.Join(f.dir, component+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self, append([]string{component}, args...)...)
 	cmd.Stdout, cmd.Stderr = out, out
@@ -181,22 +225,31 @@ func (f *family) start(ctx context.Context, component string, args ...string) er
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
-		return err
+		return nil, err
 	}
-	ended := make(chan struct{})
-	f.running = append(f.running, ended)
+	started := &child{process: cmd.Process, ended: make(chan struct{})}
+	f.children = append(f.children, started)
 	go func() {
 		defer out.Close()
 		err := cmd.Wait()
-		close(ended)
-		f.failed <- fmt.Errorf("%s stopped (%v); see %s", component, err, out.Name())
+		close(started.ended)
+		if !started.killed.Load() {
+			f.failed <- fmt.Errorf("%s stopped (%v); see %s", component, err, out.Name())
+		}
 	}()
-	return nil
+	return started, nil
+}
+
+// kill ends it as a machine that fails would, and waits.
+func (c *child) kill() {
+	c.killed.Store(true)
+	_ = c.process.Kill()
+	<-c.ended
 }
 
 func (f *family) wait() {
-	for _, ended := range f.running {
-		<-ended
+	for _, child := range f.children {
+		<-child.ended
 	}
 }
 

@@ -5,6 +5,7 @@ use crate::api::runtime;
 use crate::fixture::Test;
 use futures::StreamExt;
 use kube::api::{Api, ApiResource, DynamicObject};
+use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -28,7 +29,7 @@ impl Binds {
         let seen = Arc::new(Mutex::new(Seen::new()));
         let noted = seen.clone();
         let task = runtime().spawn(async move {
-            let mut stream = pin!(watcher::watcher(api, watcher::Config::default()));
+            let mut stream = pin!(watcher::watcher(api, watcher::Config::default()).default_backoff());
             while let Some(event) = stream.next().await {
                 match event {
                     Ok(Event::Apply(pod) | Event::InitApply(pod)) => note(&noted, &pod),
@@ -43,6 +44,12 @@ impl Binds {
     #[must_use]
     pub fn n_bound(&self) -> usize {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// The node that a pod was bound to, if it ever was.
+    #[must_use]
+    pub fn node_of(&self, pod: &str) -> Option<String> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(pod).and_then(|nodes| nodes.last().cloned())
     }
 
     /// Pods that were seen on more than one node, with the nodes.

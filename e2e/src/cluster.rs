@@ -39,6 +39,7 @@ pub struct Cluster {
     pub program: PathBuf,
     /// The administrator's client.
     pub api: Api,
+    process: u32,
 }
 
 /// The checkout's root.
@@ -78,10 +79,26 @@ impl Cluster {
         let kubeconfig = dir.join("cluster/kubeconfig");
         fs::create_dir(dir.join("bin")).expect("a folder for kubectl");
         std::os::unix::fs::symlink(&program, dir.join("bin/kubectl")).expect("a link named kubectl");
-        let cluster = Self { api: Api::new(&kubeconfig), dir, kubeconfig, program };
+        let cluster = Self { api: Api::new(&kubeconfig), dir, kubeconfig, program, process: child.id() };
         cluster.install_definition();
         cluster.install_account();
         cluster
+    }
+
+    /// Makes etcd and the API server die, and waits until they are back.
+    ///
+    /// # Panics
+    /// When they do not come back.
+    pub fn kill_server(&self) {
+        let sent = Command::new("kill").args(["-HUP", &self.process.to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the control plane is not told");
+        for is_ready in [false, true] {
+            let ready = self.dir.join("cluster/ready");
+            eventually("the API server dies and comes back", || match ready.exists() == is_ready {
+                true => Ok(()),
+                false => Err(tail(&self.dir.join("controlplane.log"), 10)),
+            });
+        }
     }
 
     /// Installs the definition of AIStorageConfig, and waits until it is served.

@@ -7,6 +7,7 @@ mod api;
 mod binds;
 mod cluster;
 mod extender;
+mod fate;
 mod fixture;
 mod overcommit;
 mod process;
@@ -21,12 +22,13 @@ pub use api::{Api, Refusal};
 pub use binds::Binds;
 pub use cluster::Cluster;
 pub use extender::{Answers, Extender};
+pub use fate::{Fate, Streams};
 pub use fixture::Test;
 pub use process::free_port;
 pub use program::{Options, Program, binary};
 pub use provisioner::{Provisioner, Room};
-pub use proxy::{Before, Proxy};
-pub use wait::eventually;
+pub use proxy::{Asked, Proxy, Rule};
+pub use wait::{eventually, within};
 
 /// `base` with everything in `over` put in or replaced, objects member by member.
 #[must_use]

@@ -150,6 +150,23 @@ impl Program {
         map.split(", ").filter_map(|entry| entry.split_once(": ")).map(|(node, total)| (node.into(), thousandths(total))).collect()
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its resident memory.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it runs");
+        line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+    }
+
     /// Kills it, as a machine that fails would.
     pub fn kill(mut self) {
         self.end();

@@ -12,12 +12,20 @@ const LOOK: Duration = Duration::from_millis(50);
 ///
 /// # Panics
 /// When there is none in a minute, with what was found last.
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub fn eventually<T>(what: &str, look: impl FnMut() -> Result<T, String>) -> T {
+    within(PATIENCE, what, look)
+}
+
+/// [`eventually`], with more patience than others have.
+///
+/// # Panics
+/// When there is no answer in that time.
+pub fn within<T>(patience: Duration, what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         match look() {
             Ok(found) => return found,
-            Err(found) if Instant::now() > deadline => panic!("not within {PATIENCE:?}: {what}; found: {found}"),
+            Err(found) if Instant::now() > deadline => panic!("not within {patience:?}: {what}; found: {found}"),
             Err(_) => std::thread::sleep(LOOK),
         }
     }

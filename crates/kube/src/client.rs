@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// An answer that takes longer will not come: watches aside, every call is answered within seconds.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// A watch that hears nothing for longer is cut off: API servers send a bookmark every minute.
+const WATCH_READ_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Where the API server is.
 #[derive(Clone, Debug, Default)]
@@ -107,9 +109,10 @@ fn clients(mut config: Config, pace: Option<Pace>, told: &Told) -> Result<Client
         Ok(builder) => Ok(builder.with_layer(&Traffic::new(host.clone(), pace, told.clone())).build()),
         Err(e) => Err(ClientError::Client { server: server.clone(), problem: root_cause(&e) }),
     };
+    config.reset_reader_on_write = true;
+    config.read_timeout = Some(WATCH_READ_TIMEOUT);
     let watch = client(config.clone())?;
     config.read_timeout = Some(READ_TIMEOUT);
-    config.reset_reader_on_write = true;
     let calls = client(config.clone())?;
     let binds = client(config)?;
     Ok(Clients { watch, calls, binds, server })

@@ -1,7 +1,7 @@
 //! What can be wrong with what the scheduler is given: each gets a clear message, and none stops scheduling for the others.
 //! Leaves out missing permissions (`permissions`) and configurations (`config`).
 
-use aisched_e2e::{Proxy, Test};
+use aisched_e2e::{Fate, Proxy, Test};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ fn scheduler_waits_for_a_server_that_is_not_there_yet_and_says_so() {
     let mut scheduler = test.scheduler_with(&options, "scheduler");
     let line = scheduler.wait_for_line("the API server cannot be reached");
     assert!(line.contains("Connection refused"), "{line}");
-    proxy.listen(Arc::new(|_, _, _| {}));
+    proxy.listen(Arc::new(|_| Fate::Passed));
     scheduler.wait_for_line("the API server is back");
     assert_eq!(test.placed("p"), "a");
 }

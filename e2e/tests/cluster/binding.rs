@@ -1,7 +1,7 @@
 //! Binds that fail: the pod is tried again, elsewhere when its node is gone, and nobody's room is lost.
 //! Refusals are real: an admission policy of the API server makes them.
 
-use aisched_e2e::{Api, Proxy, Test, eventually};
+use aisched_e2e::{Api, Fate, Proxy, Test, eventually};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
@@ -86,14 +86,15 @@ fn pod_whose_node_is_deleted_between_decision_and_bind_goes_elsewhere() {
     let mut proxy = Proxy::new(&test);
     let (api, name, node, seen) = (test.api().clone(), test.name.clone(), test.node_name("best"), refusals.clone());
     let (node_path, pod_path) = (test.node_path("best"), test.pod_path("p"));
-    proxy.listen(Arc::new(move |method, path, body| {
-        if method == "POST" && path.ends_with("/binding") && body.contains(&node) && seen.lock().unwrap().is_empty() {
+    proxy.listen(Arc::new(move |asked| {
+        if asked.method == "POST" && asked.path.ends_with("/binding") && asked.body.contains(&node) && seen.lock().unwrap().is_empty() {
             // The decision has been made, the bind is on its way: now the node goes, and the API server knows.
             api.delete(&node_path);
             refuse_binds(&api, &name, &node, "the node is gone");
             let refusal = await_refusal(&api, &pod_path, &node);
             seen.lock().unwrap().push(refusal);
         }
+        Fate::Passed
     }));
     let mut options = test.options();
     options.kubeconfig = proxy.kubeconfig.clone();

@@ -5,6 +5,7 @@
 mod apollo;
 mod bad_input;
 mod binding;
+mod chaos;
 mod config;
 mod explain;
 mod extender;

@@ -1,11 +1,32 @@
 //! The scheduler dies in the middle of its work and is started again, or is asked to end.
-//! Leaves out an API server that dies: that is the adapter's tests'.
+//! So does the API server, with etcd. Leaves out networks that fail (`chaos`).
 
 use aisched_e2e::{Binds, Test, eventually};
 use serde_json::json;
 
 const N_NODES: usize = 10;
 const N_PODS: usize = 1000;
+
+/// Adds pods, several at a time.
+fn add_pods(test: &Test, n_pods: usize) {
+    std::thread::scope(|scope| {
+        for part in 0..4 {
+            scope.spawn(move || {
+                for i in part * n_pods / 4..(part + 1) * n_pods / 4 {
+                    test.add_pod(&format!("p{i}"), json!({}));
+                }
+            });
+        }
+    });
+}
+
+/// Waits until so many pods have been bound.
+fn at_least(binds: &Binds, n_pods: usize) {
+    eventually(&format!("{n_pods} pods are bound"), || match binds.n_bound() {
+        bound if bound >= n_pods => Ok(()),
+        bound => Err(format!("{bound} are")),
+    });
+}
 
 /// The pods fill the nodes exactly: one that is lost stays without a node, one that is counted twice finds none.
 #[test]
@@ -16,29 +37,14 @@ fn scheduler_killed_among_a_thousand_waiting_pods_loses_none_and_binds_none_twic
         test.add_node(&i.to_string(), json!({"status": {"capacity": size, "allocatable": size}}));
     }
     let binds = Binds::watch(&test);
-    std::thread::scope(|scope| {
-        for part in 0..4 {
-            let test = &test;
-            scope.spawn(move || {
-                for i in part * N_PODS / 4..(part + 1) * N_PODS / 4 {
-                    test.add_pod(&format!("p{i}"), json!({}));
-                }
-            });
-        }
-    });
+    add_pods(&test, N_PODS);
     let scheduler = test.scheduler();
-    let at_least = |n: usize| {
-        eventually(&format!("{n} pods are bound"), || match binds.n_bound() {
-            bound if bound >= n => Ok(bound),
-            bound => Err(format!("{bound} are")),
-        })
-    };
-    at_least(N_PODS / 5);
+    at_least(&binds, N_PODS / 5);
     scheduler.kill();
     let n_before = binds.n_bound();
     assert!(n_before < N_PODS, "it had bound all pods already");
     let _restarted = test.scheduler();
-    at_least(N_PODS);
+    at_least(&binds, N_PODS);
     assert_eq!(test.overcommitted(), Vec::<String>::new());
     assert_eq!(binds.bound_twice().len(), 0, "{:?}", binds.bound_twice());
 
@@ -68,16 +74,33 @@ fn scheduler_killed_again_and_again_under_load_loses_nothing() {
         std::thread::scope(|scope| {
             scope.spawn(|| (0..PER_ROUND).for_each(|i| drop(test.add_pod(&format!("p{round}-{i}"), json!({})))));
             let wanted = before + 1 + (round * 37 + 11) % (PER_ROUND - 1);
-            eventually(&format!("{wanted} pods are bound"), || match binds.n_bound() {
-                bound if bound >= wanted => Ok(()),
-                bound => Err(format!("{bound} are")),
-            });
+            at_least(&binds, wanted);
             scheduler.kill();
         });
     }
     let _last = test.scheduler();
     let wanted = rounds() * PER_ROUND;
     eventually("all pods are bound", || if binds.n_bound() == wanted { Ok(()) } else { Err(format!("{} are", binds.n_bound())) });
+    assert_eq!(test.overcommitted(), Vec::<String>::new());
+    assert_eq!(binds.bound_twice().len(), 0, "{:?}", binds.bound_twice());
+}
+
+#[test]
+fn api_server_and_etcd_that_die_among_waiting_pods_cost_none() {
+    const N_PODS: usize = 400;
+    let test = Test::alone("server-dies");
+    let size = json!({"cpu": "10", "memory": "32Gi", "pods": "110"});
+    for i in 0..N_PODS / 100 {
+        test.add_node(&i.to_string(), json!({"status": {"capacity": size, "allocatable": size}}));
+    }
+    let binds = Binds::watch(&test);
+    add_pods(&test, N_PODS);
+    let mut scheduler = test.scheduler();
+    at_least(&binds, 1);
+    test.cluster.kill_server();
+    assert!(binds.n_bound() < N_PODS, "it had bound all pods already");
+    scheduler.wait_for_line("the API server is back");
+    at_least(&binds, N_PODS);
     assert_eq!(test.overcommitted(), Vec::<String>::new());
     assert_eq!(binds.bound_twice().len(), 0, "{:?}", binds.bound_twice());
 }

@@ -1,7 +1,7 @@
 //! Volumes that are there, with the real volume controller: which node a pod goes to, and what is left when a bind fails.
 //! Leaves out volumes that are made on demand, and how many a node can have.
 
-use aisched_e2e::{Proxy, Test, merged};
+use aisched_e2e::{Fate, Proxy, Test, merged};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,12 +89,13 @@ fn volume_that_somebody_else_takes_meanwhile_costs_one_attempt_only() {
     let (api, taken) = (test.api().clone(), AtomicBool::new(false));
     let volumes = ["best", "next"].map(|v| test.volume_path(v));
     let (namespace, uid) = (test.name.clone(), theirs["metadata"]["uid"].clone());
-    proxy.listen(Arc::new(move |method, path, _| {
+    proxy.listen(Arc::new(move |asked| {
         // The decision has been made, the volume is about to be given to the claim: another claim gets it first.
-        if method == "PATCH" && volumes.iter().any(|v| v == path) && !taken.swap(true, Ordering::SeqCst) {
+        if asked.method == "PATCH" && volumes.contains(&asked.path) && !taken.swap(true, Ordering::SeqCst) {
             let to = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": "theirs", "uid": uid});
-            api.patch(path, &json!({"spec": {"claimRef": to}}));
+            api.patch(&asked.path, &json!({"spec": {"claimRef": to}}));
         }
+        Fate::Passed
     }));
     let mut options = test.options();
     options.kubeconfig = proxy.kubeconfig.clone();
