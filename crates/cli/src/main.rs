@@ -13,7 +13,9 @@ mod snapshot;
 mod tables;
 mod what_if;
 
+use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Version, commit, and the Kubernetes versions that the tests run against.
@@ -64,6 +66,11 @@ enum Command {
         /// Shell
         shell: clap_complete::Shell,
     },
+    /// Write man pages of all commands into a folder
+    Man {
+        /// Folder, which must be there
+        dir: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -102,16 +109,23 @@ fn execute(cli: Cli, warnings: Vec<String>) -> anyhow::Result<ExitCode> {
         Some(Command::WhatIf(args)) => runtime()?.block_on(what_if::run(*args)),
         Some(Command::Snapshot(args)) => runtime()?.block_on(snapshot::run(args)),
         Some(Command::PolicyServer(args)) => runtime()?.block_on(policy_server::run(args)),
-        Some(Command::Crd) => {
-            print!("{}", aisched_kube::crd::crd_yaml());
-            Ok(ExitCode::SUCCESS)
-        }
+        Some(Command::Crd) => print(&aisched_kube::crd::crd_yaml()),
         Some(Command::CheckConfig(args)) => files::check_config(&args),
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "ai-storage-scheduler", &mut std::io::stdout());
+            // To memory first: the generator panics where it cannot write.
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "ai-storage-scheduler", &mut text);
+            print(&String::from_utf8_lossy(&text))
+        }
+        Some(Command::Man { dir }) => {
+            clap_mangen::generate_to(Cli::command(), &dir).with_context(|| format!("cannot write man pages to {}", dir.display()))?;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    tables::print(text).map(|_is_read| ExitCode::SUCCESS)
 }
 
 fn schedule(args: flags::RunArgs, warnings: Vec<String>) -> anyhow::Result<ExitCode> {
