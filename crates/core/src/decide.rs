@@ -14,7 +14,6 @@ use crate::consult::{EXTENDER, Heard};
 use crate::decision::{Decision, NodeReport, PolicyView, ReasonView, RunnerUp, Verdict};
 use crate::event::Millis;
 use crate::framework::{Attempt, RefusalCode, Remedy};
-use crate::plugins::DYNAMIC_RESOURCES;
 use crate::preemption::{Against, Nominate, Preemption, Trial, preempt, rivals};
 use crate::profile::{Active, MILLI, Points, Profile};
 use aisched_model::Str;
@@ -229,9 +228,9 @@ fn post_filter(
 ) -> Preemption {
     match profile.preempts().filter(|_| rows.len() > 0 && choice.within.is_none()) {
         None => Preemption { tail: String::new(), nominate: Nominate::Clear },
-        // kube-scheduler's words: after such a refusal its DynamicResources, which comes before preemption, has nothing prepared and
-        // says so, and that ends the round.
-        Some(_) if pre_filter.is_some_and(|a| a.refusal.code == RefusalCode::Unresolvable && a.plugin != DYNAMIC_RESOURCES) => {
+        // kube-scheduler's words: after such a refusal a plugin that may have a remedy has nothing prepared and says so, and that ends
+        // the round before preemption.
+        Some(_) if pre_filter.is_some_and(|a| a.refusal.code == RefusalCode::Unresolvable && profile.has_remedies_after(a.plugin)) => {
             Preemption { tail: "not found".into(), nominate: Nominate::Keep }
         }
         Some(args) => {

@@ -205,9 +205,11 @@ pub enum Action {
     SetCondition {
         /// The pod.
         pod: PodRef,
+        /// Generation of the pod that was judged.
+        generation: i64,
         /// Whether the condition was not False before, so that its transition time moves.
         transition: bool,
-        /// `Unschedulable`, `SchedulerError`, or `SchedulingGated` for a pod whose gang is not complete.
+        /// `Unschedulable`, `SchedulerError`, or `SchedulingGated` for a pod that something holds back.
         reason: &'static str,
         /// The whole message.
         message: Str,

@@ -54,6 +54,7 @@ pub(crate) fn pod(name: &str) -> Pod {
 /// A pod with this spec.
 pub(crate) fn spec_pod(name: &str, spec: PodSpec) -> Pod {
     Pod {
+        generation: 1,
         uid: format!("uid-{name}").into(),
         namespace: "default".into(),
         name: name.into(),

@@ -56,6 +56,12 @@ pub trait Plugin: Send + Sync {
         None
     }
 
+    /// Whether its filter may have a [`Remedy`] for a pod that fits nowhere. It has none when another plugin's refusal for good ended the
+    /// round before it could prepare.
+    fn has_remedies(&self) -> bool {
+        false
+    }
+
     /// Looks at the pod once, before any node.
     fn prepare<'a>(&'a self, attempt: &Attempt<'a>) -> Prepared<'a>;
 
@@ -425,10 +431,9 @@ impl ClusterEvent<'_> {
             Self::NodeChanged { .. } => "NodeUpdate",
             Self::NodeGone(..) => "NodeDelete",
             Self::PodPlaced(_) => "AssignedPodAdd",
-            Self::PodChanged { old, new } if old.spec.labels != new.spec.labels => "AssignedPodUpdatePodLabel",
-            Self::PodChanged { .. } => "AssignedPodUpdate",
+            Self::PodChanged { old, new } => PLACED_CHANGES[pod_change(old, new)],
             Self::PodRemoved(_) => "AssignedPodDelete",
-            Self::OwnChange { .. } => "TargetPodUpdate",
+            Self::OwnChange { old, new } => OWN_CHANGES[pod_change(old, new)],
             Self::Claim(old, _) => either(old.is_none(), ["PersistentVolumeClaimAdd", "PersistentVolumeClaimUpdate"]),
             Self::Volume(old, _) => either(old.is_none(), ["PersistentVolumeAdd", "PersistentVolumeUpdate"]),
             Self::Class(old, _) => either(old.is_none(), ["StorageClassAdd", "StorageClassUpdate"]),
@@ -445,6 +450,42 @@ impl ClusterEvent<'_> {
             Self::Devices => "resource.k8s.io/ResourceSliceUpdate",
         }
     }
+}
+
+/// kube-scheduler's names for changes of a placed pod.
+const PLACED_CHANGES: [&str; 7] = [
+    "AssignedPodUpdatePodLabel",
+    "AssignedPodUpdatePodScaleDown",
+    "AssignedPodUpdatePodScaleUp",
+    "AssignedPodUpdatePodSchedulingGatesEliminated",
+    "AssignedPodUpdatePodToleration",
+    "AssignedPodUpdatePodGeneratedResourceClaim",
+    "AssignedPodUpdate",
+];
+
+/// The same for changes of the waiting pod itself.
+const OWN_CHANGES: [&str; 7] = [
+    "TargetPodUpdatePodLabel",
+    "TargetPodUpdatePodScaleDown",
+    "TargetPodUpdatePodScaleUp",
+    "TargetPodUpdatePodSchedulingGatesEliminated",
+    "TargetPodUpdatePodToleration",
+    "TargetPodUpdatePodGeneratedResourceClaim",
+    "TargetPodUpdate",
+];
+
+/// Which of these changes it was; kube-scheduler looks in this order.
+fn pod_change(old: &Pod, new: &Pod) -> usize {
+    let (was, is) = (&old.spec, &new.spec);
+    let changes = [
+        was.labels != is.labels,
+        is.requests.shrank_from(&was.requests, |_| true),
+        was.requests.shrank_from(&is.requests, |_| true),
+        !was.scheduling_gates.is_empty() && is.scheduling_gates.is_empty(),
+        was.tolerations.len() != is.tolerations.len(),
+        old.claims_made != new.claims_made,
+    ];
+    changes.iter().position(|changed| *changed).unwrap_or(changes.len())
 }
 
 /// kube-scheduler's default normalisation: the highest raw score becomes 100; `reverse` turns the scale round.

@@ -166,6 +166,12 @@ impl Profile {
         self.plugins.iter().filter(|slot| slot.points.post_filter).find_map(|slot| slot.plugin.preempts())
     }
 
+    /// Whether a plugin that comes after this one may have a remedy for a pod that fits nowhere.
+    pub(crate) fn has_remedies_after(&self, name: &str) -> bool {
+        let after = self.plugins.iter().skip_while(|slot| slot.plugin.name() != name).skip(1);
+        after.filter(|slot| slot.points.post_filter).any(|slot| slot.plugin.has_remedies())
+    }
+
     /// The plugin of this name.
     #[must_use]
     pub fn plugin(&self, name: &str) -> Option<&dyn Plugin> {

@@ -28,12 +28,14 @@ pub struct QueueOptions {
     pub max_backoff_ms: u64,
     /// How long a refused pod may stay without a retry.
     pub max_unschedulable_ms: u64,
+    /// Whether a pod is taken before its backoff is over when no other is ready (gate `SchedulerPopFromBackoffQ`).
+    pub pop_from_backoff: bool,
 }
 
 impl Default for QueueOptions {
     /// kube-scheduler's defaults: 1 s, 10 s, 5 min.
     fn default() -> Self {
-        Self { initial_backoff_ms: 1000, max_backoff_ms: 10_000, max_unschedulable_ms: 300_000 }
+        Self { initial_backoff_ms: 1000, max_backoff_ms: 10_000, max_unschedulable_ms: 300_000, pop_from_backoff: true }
     }
 }
 
@@ -490,6 +492,9 @@ impl Queue {
     pub fn due(&mut self, now: Millis) -> Vec<(Str, Due)> {
         let mut due = Vec::new();
         while let Some((_, uid)) = self.timers.first().filter(|(at, _)| *at <= now).cloned() {
+            if self.is_unschedulable(&uid) && !self.requeue(now, &uid, cause::TIMEOUT) {
+                continue; // its backoff is longer than that
+            }
             let (why, cause) = match self.pods.get(&uid).map(|waiting| &waiting.state) {
                 Some(State::AwaitingPolicy { .. }) => (Due::Policy, ""), // it has been in the active queue
                 Some(State::Unschedulable { .. }) => (Due::Retry, cause::TIMEOUT),
@@ -558,7 +563,7 @@ impl Queue {
             }
             State::Backoff { until, error } => {
                 self.timers.insert((until, uid.clone()));
-                if !error {
+                if !error && self.options.pop_from_backoff {
                     self.early.insert((until / WINDOW_MS, key));
                 }
             }
@@ -592,158 +597,10 @@ impl Waiting {
 fn backoff(options: QueueOptions, count: u32) -> u64 {
     match count.checked_sub(1) {
         None => 0,
-        Some(shift) if shift < 32 => (options.initial_backoff_ms << shift).min(options.max_backoff_ms),
+        Some(shift) if shift < 32 => options.initial_backoff_ms.saturating_mul(1 << shift).min(options.max_backoff_ms),
         Some(_) => options.max_backoff_ms,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture::{pod, with};
-
-    fn queue<const N: usize>(pods: [(&str, i32); N]) -> Queue {
-        let mut queue = Queue::new(QueueOptions::default());
-        for (name, priority) in pods {
-            let pod = with(pod(name), |s| s.priority = priority);
-            let uid = pod.uid.clone();
-            queue.add(0, Arc::new(pod));
-            queue.activate(&uid);
-        }
-        queue
-    }
-
-    fn pop(queue: &mut Queue) -> Option<String> {
-        queue.pop().map(|p| String::from(&*p.name))
-    }
-
-    #[test]
-    fn pods_are_popped_by_priority_then_arrival() {
-        let mut queue = queue([("low", 0), ("first", 10), ("second", 10), ("high", 20)]);
-        let order: Vec<String> = core::iter::from_fn(|| pop(&mut queue)).collect();
-        assert_eq!(order, ["high", "first", "second", "low"]);
-    }
-
-    #[test]
-    fn refused_pod_waits_for_an_event_and_then_its_backoff() {
-        let mut queue = queue([("p", 0)]);
-        for backoff in [1000, 2000, 4000, 8000, 10_000, 10_000] {
-            pop(&mut queue).unwrap();
-            queue.refused(0, "uid-p", alloc::vec!["NodeName"]);
-            assert!(!queue.has_ready());
-            assert!(!queue.requeue(backoff - 1, "uid-p", "NodeAdd"));
-            assert_eq!(queue.next_due(), Some(backoff));
-            assert_eq!(queue.due(backoff), [("uid-p".into(), Due::Retry)]);
-            queue.activate("uid-p");
-        }
-    }
-
-    #[test]
-    fn event_after_the_backoff_requeues_at_once() {
-        let mut queue = queue([("p", 0)]);
-        pop(&mut queue).unwrap();
-        queue.refused(0, "uid-p", Vec::new());
-        assert!(queue.requeue(1000, "uid-p", "NodeAdd"));
-    }
-
-    #[test]
-    fn backing_off_pod_is_taken_early_only_when_none_is_ready_and_it_did_not_fail() {
-        let mut queue = queue([("refused", 100), ("failed", 100), ("ready", 0)]);
-        for uid in ["uid-refused", "uid-failed"] {
-            queue.pop().unwrap();
-            if uid == "uid-refused" { queue.refused(0, uid, Vec::new()) } else { queue.failed(0, uid) }
-        }
-        assert!(!queue.requeue(1, "uid-refused", "NodeAdd"));
-        let order: Vec<String> = core::iter::from_fn(|| pop(&mut queue)).collect();
-        assert_eq!(order, ["ready", "refused"]);
-        assert_eq!(queue.due(1000), [("uid-failed".into(), Due::Retry)]);
-    }
-
-    #[test]
-    fn of_backoffs_that_end_in_the_same_second_the_most_important_pod_is_taken() {
-        let mut queue = queue([("low", 0), ("high", 9), ("later", 99)]);
-        for (uid, at) in [("uid-low", 10), ("uid-high", 900), ("uid-later", 1010)] {
-            queue.set_state(uid, State::InFlight);
-            queue.refused(at, uid, Vec::new());
-            assert!(!queue.requeue(at, uid, "NodeAdd"));
-        }
-        let order: Vec<String> = core::iter::from_fn(|| pop(&mut queue)).collect();
-        assert_eq!(order, ["high", "low", "later"]);
-    }
-
-    #[test]
-    fn refused_pod_is_flushed_after_five_minutes() {
-        let mut queue = queue([("p", 0)]);
-        pop(&mut queue).unwrap();
-        queue.refused(7, "uid-p", Vec::new());
-        assert!(queue.due(300_006).is_empty());
-        assert_eq!(queue.due(300_007), [("uid-p".into(), Due::Retry)]);
-    }
-
-    #[test]
-    fn pod_asks_for_its_policy_again_after_a_second_even_where_backing_off_is_off() {
-        let mut queue = queue([("held", 1), ("refused", 0)]);
-        queue.options.max_backoff_ms = 0;
-        pop(&mut queue).unwrap();
-        queue.hold(7, "uid-held", 0, 60_000);
-        pop(&mut queue).unwrap();
-        queue.refused(8, "uid-refused", Vec::new());
-        queue.retry_by("uid-refused", 0);
-        assert!(queue.due(1006).is_empty());
-        assert_eq!(queue.due(1007), [("uid-held".into(), Due::Retry)]);
-        assert_eq!(queue.due(1008), [("uid-refused".into(), Due::Retry)]);
-    }
-
-    #[test]
-    fn pods_are_counted_by_the_queue_that_they_come_into_and_by_what_brings_them_there() {
-        let mut queue = Queue::new(QueueOptions::default());
-        queue.add(0, Arc::new(pod("p")));
-        queue.await_policy("uid-p", 5);
-        assert_eq!(queue.due(5), [("uid-p".into(), Due::Policy)]);
-        queue.activate("uid-p"); // it was there already
-        queue.pop();
-        queue.resume("uid-p");
-        queue.pop();
-        queue.refused(10, "uid-p", Vec::new());
-        assert!(!queue.requeue(20, "uid-p", "AssignedPodDelete"));
-        queue.due(2000);
-        queue.activate("uid-p");
-        queue.pop();
-        queue.refused(3000, "uid-p", Vec::new());
-        queue.due(1_000_000);
-        queue.activate("uid-p");
-        let incoming: Vec<(&str, &str)> = queue.incoming().keys().copied().collect();
-        let expected = [
-            ("active", "BackoffComplete"),
-            ("active", "UnschedulableTimeout"),
-            ("active", "UnscheduledPodAdd"),
-            ("backoff", "AssignedPodDelete"),
-            ("unschedulable", "ScheduleAttemptFailure"),
-        ];
-        assert_eq!((incoming, queue.incoming().values().sum::<u64>()), (expected.into(), 6));
-    }
-
-    #[test]
-    fn changed_priority_moves_a_ready_pod() {
-        let mut queue = queue([("a", 1), ("b", 2)]);
-        queue.replace(Arc::new(with(pod("a"), |s| s.priority = 3)));
-        assert_eq!(pop(&mut queue).as_deref(), Some("a"));
-    }
-
-    #[test]
-    fn removed_pod_leaves_nothing_behind() {
-        let mut queue = queue([("a", 1), ("b", 2), ("c", 3)]);
-        queue.await_policy("uid-a", 5);
-        queue.gate("uid-b", "held".into());
-        for uid in ["uid-a", "uid-b", "uid-c"] {
-            assert!(queue.remove(uid).is_some());
-        }
-        assert!(
-            queue.active.is_empty()
-                && queue.timers.is_empty()
-                && queue.early.is_empty()
-                && queue.refused.is_empty()
-                && queue.pods.is_empty()
-        );
-    }
-}
+mod tests;

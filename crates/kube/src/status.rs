@@ -33,9 +33,11 @@ const CAPACITY: usize = 100_000;
 pub struct Refused {
     /// The pod.
     pub pod: PodRef,
+    /// Generation of the pod that was judged; 0 where the API server knows none.
+    pub generation: i64,
     /// Whether the condition was not False before, so that its transition time moves.
     pub transition: bool,
-    /// `Unschedulable` or `SchedulerError`.
+    /// `Unschedulable`, `SchedulerError` or `SchedulingGated`.
     pub reason: &'static str,
     /// The whole message.
     pub message: Str,
@@ -218,6 +220,9 @@ fn patch(wanted: &Wanted, now: Timestamp) -> Value {
         let mut condition = json!({
             "type": "PodScheduled", "status": "False", "reason": refused.reason, "message": &*refused.message,
         });
+        if refused.generation > 0 {
+            condition["observedGeneration"] = json!(refused.generation);
+        }
         if refused.transition {
             condition["lastTransitionTime"] = json!(now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
         }
@@ -236,7 +241,7 @@ mod tests {
 
     fn refused(uid: &str, transition: bool, message: &str) -> Refused {
         let pod = PodRef { uid: uid.into(), namespace: "ns".into(), name: "p".into() };
-        Refused { pod, transition, reason: "Unschedulable", message: message.into() }
+        Refused { pod, generation: 3, transition, reason: "Unschedulable", message: message.into() }
     }
 
     fn only(refused: Refused) -> Wanted {
@@ -247,7 +252,7 @@ mod tests {
     fn transition_time_moves_only_with_the_status() {
         let now: Timestamp = "2026-01-02T03:04:05.678Z".parse().unwrap();
         let mut expected = json!({"metadata": {"uid": "u"}, "status": {"conditions": [
-            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "m"}]}});
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "m", "observedGeneration": 3}]}});
         assert_eq!(patch(&only(refused("u", false, "m")), now), expected);
         expected["status"]["conditions"][0]["lastTransitionTime"] = json!("2026-01-02T03:04:05Z");
         assert_eq!(patch(&only(refused("u", true, "m")), now), expected);

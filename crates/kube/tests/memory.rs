@@ -22,11 +22,11 @@ use tokio::sync::mpsc::unbounded_channel;
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
 
-const PODS: usize = 5000;
+const PODS: usize = 20_000;
 /// Pods of one Deployment.
 const REPLICAS: usize = 500;
 /// Pod, name and UID: everything else is shared among replicas.
-const MOST_BYTES_PER_POD: usize = 800;
+const MOST_BYTES_PER_POD: usize = 600;
 
 fn pod(i: usize) -> Value {
     let application = i / REPLICAS;

@@ -263,6 +263,7 @@ mod tests {
             nominated_node: None,
             refused: None,
             claims_made: Vec::new(),
+            generation: 0,
         };
         PlacedPod::new(Arc::new(pod), IoDemand::default())
     }

@@ -42,6 +42,8 @@ pub struct Pod {
     pub refused: Option<Arc<RefusedCondition>>,
     /// Claims that a controller made for the pod (`status.resourceClaimStatuses`): name within the pod, and of the claim, unless none was needed.
     pub claims_made: Vec<(Str, Option<Str>)>,
+    /// `metadata.generation`: what is said of the pod names it.
+    pub generation: i64,
 }
 
 /// A `PodScheduled` condition of status False.

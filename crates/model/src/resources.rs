@@ -70,6 +70,16 @@ impl Resources {
         }
     }
 
+    /// The API names of the core resources and of those that are listed.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        ["cpu", "memory", "ephemeral-storage"].into_iter().chain(self.scalars.iter().map(|(name, _)| &**name))
+    }
+
+    /// Whether a resource that counts is less than it was in `old`.
+    pub fn shrank_from(&self, old: &Self, counts: impl Fn(&str) -> bool) -> bool {
+        old.names().any(|name| counts(name) && old.get(name) > self.get(name))
+    }
+
     /// Adds `other`, saturating.
     pub fn add(&mut self, other: &Self) {
         self.combine(other, i64::saturating_add);

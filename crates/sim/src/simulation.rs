@@ -266,7 +266,7 @@ impl Simulation {
                 events.into_iter().flatten().for_each(|event| self.happens(event));
                 self.bind(pod, &node);
             }
-            Action::SetCondition { pod, transition: _, reason, message } => {
+            Action::SetCondition { pod, reason, message, .. } => {
                 let refused = Arc::new(RefusedCondition { reason: reason.into(), message });
                 self.change(&pod.uid, |pod| pod.refused = Some(refused));
             }

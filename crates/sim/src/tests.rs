@@ -54,6 +54,7 @@ pub(crate) fn pod(name: &str, cpu: i64, change: impl FnOnce(&mut Pod, &mut PodSp
         nominated_node: None,
         refused: None,
         claims_made: Vec::new(),
+        generation: 1,
     };
     change(&mut pod, &mut spec);
     pod.spec = Arc::new(spec);

@@ -27,6 +27,9 @@ fn pod_that_is_changed_while_it_waits_is_judged_by_what_it_is_now() {
     let _scheduler = test.scheduler();
     test.add_pod("p", json!({}));
     assert!(test.refused("p").1.contains("1 node(s) had untolerated taint(s)"));
+    let pod = test.api().get(&test.pod_path("p"));
+    let refused = pod["status"]["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "PodScheduled").unwrap();
+    assert_eq!(refused["observedGeneration"], pod["metadata"]["generation"]);
     test.api().patch(&test.pod_path("p"), &json!({"spec": {"tolerations": [{"key": "reserved", "operator": "Exists"}]}}));
     assert_eq!(test.placed("p"), "a");
 }

@@ -35,8 +35,8 @@ impl Edges {
             }
             Action::Consult(question) => self.extenders.spawn(question, self.event_sender.clone()),
             Action::RecordEvent(event) => self.recorder.record(event),
-            Action::SetCondition { pod, transition, reason, message } => {
-                self.status.write(Refused { pod, transition, reason, message });
+            Action::SetCondition { pod, generation, transition, reason, message } => {
+                self.status.write(Refused { pod, generation, transition, reason, message });
             }
             Action::Nominate { pod, node } => self.status.nominate(pod, node),
             Action::Preempt { pod, node, victims, reporter } => {

@@ -42,7 +42,14 @@ impl Setup {
                 ..LeaderElection::default()
             };
             let election = election(args, base, &args.scheduler_name)?;
-            return Ok(Self { profiles, queue: QueueOptions::default(), client, extenders: Vec::new(), features, election });
+            return Ok(Self {
+                profiles,
+                queue: queue(QueueOptions::default(), features),
+                client,
+                extenders: Vec::new(),
+                features,
+                election,
+            });
         };
         let config = match scheduler_config::load(&files::read(path)?, &path.display().to_string(), features) {
             Ok(config) => config,
@@ -56,13 +63,17 @@ impl Setup {
         client.kubeconfig = client.kubeconfig.or(config.client_connection.kubeconfig);
         let profiles: Vec<Profile> = config.profiles.iter().map(|p| p.to_profile()).collect();
         let election = election(args, config.leader_election, profiles.first().map_or("", |p| &p.scheduler_name))?;
-        Ok(Self { profiles, queue: config.queue, client, extenders: config.extenders, features, election })
+        Ok(Self { profiles, queue: queue(config.queue, features), client, extenders: config.extenders, features, election })
     }
 
     /// The first profile's name: who speaks of what concerns no single pod.
     pub(super) fn reporter(&self) -> &str {
         self.profiles.first().map_or("", |p| &p.scheduler_name)
     }
+}
+
+fn queue(options: QueueOptions, features: Features) -> QueueOptions {
+    QueueOptions { pop_from_backoff: features.scheduler_pop_from_backoff_q, ..options }
 }
 
 /// What the gates are set to; says which of them change nothing.

@@ -161,13 +161,18 @@ impl Engine {
     }
 
     pub(super) fn complain(&mut self, pod: &Pod, reason: &'static str, message: String) {
-        let message: Str = message.into();
-        if pod.refused.as_ref().is_none_or(|r| *r.reason != *reason || r.message != message) {
-            let transition = pod.refused.is_none();
-            self.actions.push(Action::SetCondition { pod: PodRef::from(pod), transition, reason, message: message.clone() });
-        }
-        let event = self.warning(pod, "FailedScheduling", message.to_string());
+        self.set_condition(pod, reason, &message.as_str().into());
+        let event = self.warning(pod, "FailedScheduling", message);
         self.actions.push(event);
+    }
+
+    /// Has the pod's condition say so, unless it does.
+    pub(super) fn set_condition(&mut self, pod: &Pod, reason: &'static str, message: &Str) {
+        if pod.refused.as_ref().is_none_or(|r| *r.reason != *reason || r.message != *message) {
+            let transition = pod.refused.is_none();
+            let (generation, message) = (pod.generation, message.clone());
+            self.actions.push(Action::SetCondition { pod: PodRef::from(pod), generation, transition, reason, message });
+        }
     }
 
     /// Says once per pod which of its labels and annotations could not be used.

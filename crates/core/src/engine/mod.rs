@@ -27,6 +27,8 @@ mod tests_preempt;
 #[cfg(test)]
 mod tests_preempt_random;
 #[cfg(test)]
+mod tests_queue;
+#[cfg(test)]
 mod tests_signals;
 #[cfg(test)]
 mod tests_standby;
@@ -169,7 +171,7 @@ impl Engine {
                 self.member_gone(&pod.uid);
                 self.pod_gone(now, &pod);
             }
-            Event::Synced => self.synced(),
+            Event::Synced => self.synced(now),
             Event::Leading => self.lead(now),
             Event::Configured(config) => self.configured(now, config),
             Event::PolicyAnswered(answer) => self.policy_answered(now, answer),
@@ -184,8 +186,10 @@ impl Engine {
     }
 
     /// Pods may have been told before their claims: what they take of budgets is known only now.
-    fn synced(&mut self) {
+    fn synced(&mut self, now: Millis) {
         self.synced = true;
+        let gated: Vec<Str> = self.queue.all_gated().map(|w| w.pod.uid.clone()).collect();
+        gated.iter().for_each(|uid| self.make_ready(now, uid)); // now it can be said what they wait for
         let (profiles, config) = (&self.profiles, &self.config);
         self.cache.recount_io(|snapshot, pod| Some(io_of(profiles, config, snapshot, pod)));
     }

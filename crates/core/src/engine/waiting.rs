@@ -56,11 +56,12 @@ impl Engine {
 
     fn own_change(&mut self, now: Millis, old: &Pod, new: &Arc<Pod>) {
         let Some(waiting) = self.queue.get(&new.uid) else { return };
+        let event = ClusterEvent::OwnChange { old, new };
         if self.queue.gated(&new.uid).is_some() {
-            self.queue.set_cause(&new.uid, "UnscheduledPodUpdate");
+            self.queue.set_cause(&new.uid, event.label());
             self.make_ready(now, &new.uid);
-        } else if self.queue.is_unschedulable(&new.uid) && self.helps(waiting, &ClusterEvent::OwnChange { old, new }) {
-            self.requeue(now, &new.uid, "TargetPodUpdate");
+        } else if self.queue.is_unschedulable(&new.uid) && self.helps(waiting, &event) {
+            self.requeue(now, &new.uid, event.label());
         }
     }
 
@@ -90,6 +91,7 @@ impl Engine {
         let Some(waiting) = self.queue.get(uid) else { return };
         let pod = waiting.pod.clone();
         if let Some(reason) = self.gate_of(&pod) {
+            self.say_gated(&pod, &reason);
             return self.queue.gate(uid, reason);
         }
         if !self.holds_for_gang(now, &pod) {
@@ -106,6 +108,14 @@ impl Engine {
         }
         self.actions.push(Action::FetchPolicy(waiting.pod.clone()));
         self.queue.await_policy(uid, now.saturating_add(self.config.apollo.policy_wait_ms));
+    }
+
+    /// Says in the pod's condition what it waits for before it may be tried. Of scheduling gates the API server says so itself; and before
+    /// everything is known, what is missing may just not have been told yet.
+    fn say_gated(&mut self, pod: &Pod, reason: &str) {
+        if self.synced && pod.spec.scheduling_gates.is_empty() {
+            self.set_condition(pod, "SchedulingGated", &reason.into());
+        }
     }
 
     pub(super) fn gate_of(&self, pod: &Pod) -> Option<String> {

@@ -25,6 +25,8 @@ pub struct Features {
     pub pod_level_resources: bool,
     /// What a kubelet granted to a pod as a whole counts (`status.resources`, `status.allocatedResources`).
     pub in_place_pod_level_resources_vertical_scaling: bool,
+    /// A pod is taken before its backoff is over when no other is ready.
+    pub scheduler_pop_from_backoff_q: bool,
 }
 
 impl Default for Features {
@@ -36,6 +38,7 @@ impl Default for Features {
             volume_limit_scaling: true,
             pod_level_resources: true,
             in_place_pod_level_resources_vertical_scaling: true,
+            scheduler_pop_from_backoff_q: true,
         }
     }
 }
@@ -99,6 +102,7 @@ impl Features {
             "VolumeLimitScaling" => Some(&mut self.volume_limit_scaling),
             "PodLevelResources" => Some(&mut self.pod_level_resources),
             "InPlacePodLevelResourcesVerticalScaling" => Some(&mut self.in_place_pod_level_resources_vertical_scaling),
+            "SchedulerPopFromBackoffQ" => Some(&mut self.scheduler_pop_from_backoff_q),
             _ => None,
         }
     }
@@ -146,7 +150,7 @@ mod tests {
                 n_fields += 1;
             }
         }
-        assert_eq!((n_fields, all().count()), (6, 253));
+        assert_eq!((n_fields, all().count()), (7, 253));
     }
 
     #[test]
@@ -165,6 +169,7 @@ mod tests {
             volume_limit_scaling: false,
             pod_level_resources: false,
             in_place_pod_level_resources_vertical_scaling: false,
+            scheduler_pop_from_backoff_q: false,
             ..Features::default()
         };
         let all_alpha = "AllAlpha=true,GenericWorkload=true";

@@ -41,7 +41,6 @@ mod volume_zone;
 
 pub(crate) use claims::outline;
 pub(crate) use data_locality_aware::is_local;
-pub(crate) use dynamic_resources::NAME as DYNAMIC_RESOURCES;
 pub use inter_pod_affinity::InterPodAffinity;
 pub(crate) use kubelet_rejections::KubeletRejections;
 pub use node_affinity::NodeAffinity;

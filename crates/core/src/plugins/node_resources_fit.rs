@@ -43,10 +43,10 @@ impl Plugin for NodeResourcesFit {
             ClusterEvent::NodeChanged { old, new } => Request::of(wanted, |_| false).fits_empty(new) && grew(wanted, old, new),
             ClusterEvent::PodRemoved(gone) => gone.node.is_some() || gone.nominated_node.is_some(),
             ClusterEvent::PodChanged { old, new } => {
-                new.node.is_some() && shrank(&old.spec.requests, &new.spec.requests, |n| wanted.get(n) != 0)
+                new.node.is_some() && new.spec.requests.shrank_from(&old.spec.requests, |n| wanted.get(n) != 0)
             }
             ClusterEvent::DeviceClass(_) => !wanted.scalars.is_empty(),
-            ClusterEvent::OwnChange { old, new } => shrank(&old.spec.requests, &new.spec.requests, |_| true),
+            ClusterEvent::OwnChange { old, new } => new.spec.requests.shrank_from(&old.spec.requests, |_| true),
             _ => false,
         }
     }
@@ -63,19 +63,10 @@ impl NodeResourcesFit {
     }
 }
 
-const CORE: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
-
-/// Whether a counted resource is requested less than before.
-fn shrank(old: &Resources, new: &Resources, counts: impl Fn(&str) -> bool) -> bool {
-    let names = CORE.into_iter().chain(old.scalars.iter().map(|(name, _)| &**name));
-    names.into_iter().any(|name| counts(name) && old.get(name) > new.get(name))
-}
-
 /// Whether a node offers more than before of anything that is wanted: room for pods counts for every pod.
 fn grew(wanted: &Resources, old: &Node, new: &Node) -> bool {
-    let mut names = CORE.into_iter().chain(wanted.scalars.iter().map(|(name, _)| &**name));
     new.allocatable_pods > old.allocatable_pods
-        || names.any(|name| wanted.get(name) > 0 && new.allocatable.get(name) > old.allocatable.get(name))
+        || wanted.names().any(|name| wanted.get(name) > 0 && new.allocatable.get(name) > old.allocatable.get(name))
 }
 
 /// What a pod requests, without what is ignored or zero.

@@ -19,7 +19,11 @@ const PLUGINS: [&str; 7] =
     ["NodeUnschedulable", "TaintToleration", "NodeAffinity", "NodePorts", "NodeResourcesFit", "PodTopologySpread", "InterPodAffinity"];
 
 pub(super) fn profile() -> Profile {
-    Profile::of("ai-storage-scheduler", PLUGINS.into_iter().chain(["DefaultPreemption"]).map(|name| (name, Weight::Fixed(1))))
+    with_plugins(&["DynamicResources", "DefaultPreemption"])
+}
+
+fn with_plugins(more: &[&'static str]) -> Profile {
+    Profile::of("ai-storage-scheduler", PLUGINS.iter().chain(more).map(|name| (*name, Weight::Fixed(1))))
 }
 
 /// A pod of this priority that requests this much of a node's 8 CPUs.
@@ -111,6 +115,20 @@ fn tails_are_kube_schedulers() {
     let found = message(&fits_on_n1, &full("p", 20));
     assert!(found.starts_with(&format!("{refused} preemption: found a potential placement for pod on node n")), "{found}");
     assert!(found.ends_with(", preempting 1 victims"), "{found}");
+}
+
+#[test]
+fn preemption_is_not_tried_after_a_refusal_for_good_unless_there_is_no_remedy_that_it_cut_off() {
+    let cluster = Cluster::of([node("n")]);
+    let nowhere = with(wants("p", "1", 10), |s| {
+        let by_name = |name: &str| Requirement { key: "metadata.name".into(), operator: Operator::In, values: vec![name.into()] };
+        s.node_affinity.required = Some(vec![NodeSelectorTerm { labels: Vec::new(), fields: vec![by_name("a"), by_name("b")] }]);
+    });
+    let not_helpful = "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+    for (plugins, tail) in [(&["DynamicResources", "DefaultPreemption"][..], "not found"), (&["DefaultPreemption"], not_helpful)] {
+        let outcome = cluster.outcome(&with_plugins(plugins), &nowhere);
+        assert_eq!(outcome.decision.message, Some(format!("0/1 nodes are available: pod affinity terms conflict. {tail}")));
+    }
 }
 
 #[test]

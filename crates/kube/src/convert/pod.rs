@@ -24,7 +24,9 @@ pub fn pod(object: &PodObject, interner: &mut Interner) -> Converted<Pod> {
     let node = object.spec.node_name.as_deref().filter(|n| !n.is_empty()).map(|n| interner.str(n));
     let spec = spec(object, node.is_some(), interner, &mut faults);
     let refused = status.conditions.iter().find(|c| c.kind == "PodScheduled" && c.status == "False" && node.is_none());
+    let generation = meta.generation.unwrap_or_default();
     let value = Pod {
+        generation,
         uid: interner.str(meta.uid.as_deref().unwrap_or_default()),
         namespace: interner.str(meta.namespace.as_deref().unwrap_or_default()),
         name: interner.str(meta.name.as_deref().unwrap_or_default()),

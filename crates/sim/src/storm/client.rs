@@ -63,7 +63,7 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn start(scheduler_name: Str, incarnation: u64, seed: u64, config: &Arc<Config>, now: Millis) -> Self {
         // Nobody is saved by the retry that comes after five minutes.
-        let queue = QueueOptions { max_unschedulable_ms: 1 << 40, ..QueueOptions::default() };
+        let queue = QueueOptions { max_unschedulable_ms: 1 << 40, pop_from_backoff: !seed.is_multiple_of(3), ..QueueOptions::default() };
         let options = EngineOptions { seed: seed ^ incarnation, queue, records: 0, ..EngineOptions::default() };
         let mut engine = Engine::new(vec![Profile::ai_storage(scheduler_name.clone())], options);
         engine.handle(now, Event::Configured(config.clone()));

@@ -37,6 +37,10 @@ impl Plugin for DynamicResources {
         NAME
     }
 
+    fn has_remedies(&self) -> bool {
+        true
+    }
+
     fn gate(&self, pod: &Pod, snapshot: &Snapshot) -> Option<String> {
         of_pod(pod, &snapshot.devices).err()
     }
@@ -81,7 +85,7 @@ impl Plugin for DynamicResources {
 }
 
 /// The plugin's name.
-pub(crate) const NAME: &str = "DynamicResources";
+const NAME: &str = "DynamicResources";
 
 /// A claim of the pod.
 #[derive(Clone)]
