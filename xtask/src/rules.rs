@@ -24,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates from elsewhere that the core may use: none of them reaches the world.
-const PURE: &[&str] = &["foldhash", "hashbrown", "libm", "serde", "smallvec"];
+const PURE: &[&str] = &["foldhash", "hashbrown", "libm", "regex", "serde", "smallvec"];
 
 /// Words that reach the world, or luck, from the core.
 const IMPURE: &[&str] = &["std::", "tokio", "Instant::now", "SystemTime", "RandomState", "thread_rng"];

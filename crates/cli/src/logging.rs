@@ -133,6 +133,7 @@ mod tests {
             message: None,
             policy: PolicyView { source: "FALLBACK", ..PolicyView::default() },
             profile: ProfileView::default(),
+            heard: Vec::new(),
             config_generation: 0,
             n_nodes: nodes.len(),
             n_feasible,

@@ -127,6 +127,7 @@ pub(crate) fn decide_with(profile: &Profile, attempt: &Attempt<'_>, choice: Choi
         message,
         policy: PolicyView::of(attempt.policy, choice.policy_source),
         profile: attempt.workload.view(),
+        heard: Vec::new(),
         config_generation: attempt.config.generation,
         n_nodes: nodes.len(),
         n_feasible: if choice.within.is_some() { rows.feasible().filter(|idx| choice.counts(*idx)).count() } else { rows.n_feasible() },

@@ -26,6 +26,9 @@ pub struct Decision {
     pub policy: PolicyView,
     /// What the pod was taken to be; only fields that are known.
     pub profile: ProfileView,
+    /// Objects of other systems that scores may rest on, each with how many seconds ago it was last told, at the time of the decision.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "heard")]
+    pub heard: Vec<(u64, Str)>,
     /// Generation of the configuration in force.
     pub config_generation: u64,
     /// How many nodes there were.
@@ -110,6 +113,7 @@ pub struct ProfileView(pub Vec<(&'static str, FieldView)>);
 
 /// One field of the workload profile.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct FieldView {
     /// The value, as text.
     pub value: String,
@@ -118,6 +122,9 @@ pub struct FieldView {
     /// What an inferred value was taken from, such as `label spark-role`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<Str>,
+    /// For how many seconds that has been known, at the time of the decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<u64>,
 }
 
 /// One node's part in a decision.
@@ -206,6 +213,11 @@ impl Serialize for ProfileView {
         }
         map.end()
     }
+}
+
+/// Seconds by what told.
+fn heard<S: Serializer>(heard: &[(u64, Str)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(heard.iter().map(|(age, source)| (source, age)))
 }
 
 #[allow(clippy::cast_precision_loss, reason = "totals stay far below 2^53")]

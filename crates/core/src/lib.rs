@@ -5,6 +5,7 @@
 
 extern crate alloc;
 
+mod ages;
 mod attached;
 pub mod cache;
 pub mod consult;

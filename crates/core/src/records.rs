@@ -154,6 +154,7 @@ mod tests {
             message: None,
             policy: PolicyView::default(),
             profile: ProfileView::default(),
+            heard: Vec::new(),
             config_generation: 0,
             n_nodes: 20,
             n_feasible: 20,

@@ -1,6 +1,7 @@
 //! What the engine knows at one moment: taken at once, shared, never changed, so that questions are worked on while scheduling goes on.
 //! Leaves out who asks and in which shape they are answered.
 
+use crate::ages::date;
 use crate::consult::Heard;
 use crate::decide::{Choice, decide};
 use crate::decision::Decision;
@@ -69,7 +70,7 @@ impl View {
     pub fn explain(&self, held: &Held) -> Option<Decision> {
         let waiting = &held.waiting;
         let profile = self.profiles.iter().find(|p| p.scheduler_name == waiting.pod.spec.scheduler_name)?;
-        let mut decision = decide_alone(profile, &self.snapshot, &self.config, waiting, self.salt, usize::MAX);
+        let mut decision = decide_alone(profile, &self.snapshot, &self.config, waiting, (self.salt, self.now), usize::MAX);
         if let Some(reason) = &held.held {
             decision.node = None;
             decision.message = Some((**reason).into());
@@ -118,7 +119,7 @@ pub(crate) fn decide_alone(
     snapshot: &Snapshot,
     config: &Config,
     waiting: &Waiting,
-    salt: u64,
+    (salt, now): (u64, Millis),
     report_nodes: usize,
 ) -> Decision {
     let policy = waiting.policy.as_deref();
@@ -126,5 +127,7 @@ pub(crate) fn decide_alone(
     let attempt = Attempt { snapshot, pod: &waiting.judged, workload: &workload, policy, config };
     let heard = Heard::default();
     let choice = Choice { salt, report_nodes, policy_source: waiting.policy_source, heard, in_peace: &waiting.raided, within: None };
-    decide(profile, &attempt, choice).decision
+    let mut decision = decide(profile, &attempt, choice).decision;
+    date(&mut decision, waiting, snapshot, now);
+    decision
 }

@@ -127,7 +127,7 @@ impl WorkloadProfile {
         let mut push = |name, field: Option<(String, Source)>| {
             if let Some((value, source)) = field {
                 let from = self.origins.iter().find(|(field, _)| *field == name).map(|(_, from)| from.clone());
-                view.push((name, FieldView { value, source: source.as_str(), from }));
+                view.push((name, FieldView { value, source: source.as_str(), from, age_seconds: None }));
             }
         };
         push("stage", self.stage.map(|(s, source)| (s.as_str().into(), source)));

@@ -131,7 +131,7 @@ fn explained(view: &View, namespace: &str, name: &str) -> Option<Response> {
 
 pub(crate) async fn nodes(State(shared): State<Arc<Shared>>) -> Answer {
     let nodes = shared.asker.ask(Query::Nodes).await?;
-    Ok(items(nodes.nodes, move |node| NodeView::new(&node, nodes.io_accounting)))
+    Ok(items(nodes.nodes, move |(node, ages)| NodeView::new(&node, ages, nodes.io_accounting)))
 }
 
 pub(crate) async fn status(State(shared): State<Arc<Shared>>) -> Answer {

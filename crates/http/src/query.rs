@@ -76,8 +76,8 @@ pub enum Known {
 /// All nodes, shared with the cache.
 #[derive(Clone, Debug)]
 pub struct Nodes {
-    /// By name.
-    pub nodes: Vec<Arc<NodeInfo>>,
+    /// By name, each with the ages in seconds of what nobody labelled.
+    pub nodes: Vec<(Arc<NodeInfo>, BTreeMap<&'static str, u64>)>,
     /// Whether what was promised to pods is subtracted from the budgets.
     pub io_accounting: bool,
 }
@@ -99,8 +99,8 @@ pub fn answer(query: Query, engine: &Engine, now: Millis, apollo: impl FnOnce() 
         Query::View(reply) if reply.is_closed() => {}
         Query::View(reply) => drop(reply.send(Arc::new(engine.view(now)))),
         Query::Nodes(reply) => {
-            let nodes = Nodes { nodes: engine.snapshot().nodes.clone(), io_accounting: engine.config().io_accounting };
-            drop(reply.send(nodes));
+            let nodes = engine.snapshot().nodes.iter().map(|node| (node.clone(), engine.ages(&node.node.name, now)));
+            drop(reply.send(Nodes { nodes: nodes.collect(), io_accounting: engine.config().io_accounting }));
         }
         Query::Gauges(reply) if reply.is_closed() => {}
         Query::Gauges(reply) => drop(reply.send(gauges(engine))),

@@ -259,7 +259,7 @@ mod tests {
             stream: StreamView::default(),
             apollo: Value::Null,
         };
-        let node = serde_json::to_value(NodeView::new(&NodeInfo::default(), true)).unwrap();
+        let node = serde_json::to_value(NodeView::new(&NodeInfo::default(), std::collections::BTreeMap::new(), true)).unwrap();
         let status = serde_json::to_value(status).unwrap();
         let schemas = &document()["components"]["schemas"];
         for (value, schema) in [

@@ -33,10 +33,13 @@ pub struct NodeView {
     pub write_buffer: bool,
     pub large_io_buffer: bool,
     pub csd_compute: bool,
+    pub io_contention: bool,
     /// Pods on the node, those on their way included.
     pub n_pods: usize,
     /// Where each known fact was read from, by its name above.
     pub sources: BTreeMap<&'static str, String>,
+    /// For how many seconds each fact that nobody labelled has been known as it is.
+    pub ages_seconds: BTreeMap<&'static str, u64>,
 }
 
 /// What is left of a node's I/O budgets.
@@ -52,7 +55,7 @@ pub struct RemainingView {
 impl NodeView {
     /// How a node is shown; `io_accounting` says whether what was promised to pods is subtracted.
     #[must_use]
-    pub fn new(node: &NodeInfo, io_accounting: bool) -> Self {
+    pub fn new(node: &NodeInfo, ages_seconds: BTreeMap<&'static str, u64>, io_accounting: bool) -> Self {
         let facts = &node.node.storage;
         Self {
             name: node.node.name.clone(),
@@ -74,8 +77,10 @@ impl NodeView {
             write_buffer: facts.write_buffer,
             large_io_buffer: facts.large_io_buffer,
             csd_compute: facts.csd_compute,
+            io_contention: facts.io_contention,
             n_pods: node.pods.len(),
             sources: sources(&node.node.labels, &node.node.annotations, facts).into_iter().collect(),
+            ages_seconds,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::Str;
 use crate::gang::{GangKey, GangObject};
+use crate::hyper_nodes::{HyperNode, HyperNodes};
 use crate::signals::ClassFacts;
 use crate::snapshot::NamespacedName;
 use crate::storage_facts::TierSet;
@@ -21,8 +22,10 @@ pub struct ForeignObjects {
     pub queues: BTreeMap<Str, Arc<ClusterQueue>>,
     /// Argo's Workflows.
     pub workflows: BTreeMap<NamespacedName, Arc<Workflow>>,
-    /// Kueue's Topologies: label keys of their levels, the widest first.
+    /// Topologies of Kueue, KAI and Koordinator: label keys of their levels, the widest first; by kind and name.
     pub topologies: BTreeMap<Str, Vec<Str>>,
+    /// Volcano's HyperNodes.
+    pub hyper_nodes: HyperNodes,
     /// Fluid's Datasets: how much of each is cached, in per cent.
     pub datasets: BTreeMap<NamespacedName, i64>,
     /// What storage systems and model caches say of nodes.
@@ -44,8 +47,10 @@ pub enum Foreign {
     Queue(Arc<ClusterQueue>),
     /// Argo's Workflow.
     Workflow(Arc<Workflow>),
-    /// Kueue's Topology: name, label keys of its levels, the widest first.
+    /// A Topology of Kueue, KAI or Koordinator: kind and name, label keys of its levels, the widest first.
     Topology(Str, Vec<Str>),
+    /// Volcano's HyperNode.
+    HyperNode(Arc<HyperNode>),
     /// Fluid's Dataset: how much of it is cached, in per cent.
     Dataset(NamespacedName, i64),
     /// What a storage system says of a node.
@@ -67,8 +72,10 @@ pub enum ForeignName {
     Queue(Str),
     /// Argo's Workflow: namespace, name.
     Workflow(NamespacedName),
-    /// Kueue's Topology.
+    /// A Topology: kind and name.
     Topology(Str),
+    /// Volcano's HyperNode.
+    HyperNode(Str),
     /// Fluid's Dataset: namespace, name.
     Dataset(NamespacedName),
     /// What a storage system says of a node: the kind of object and its name.
@@ -89,6 +96,7 @@ impl ForeignObjects {
             Foreign::Queue(q) => drop(self.queues.insert(q.name.clone(), q)),
             Foreign::Workflow(w) => drop(self.workflows.insert((w.namespace.clone(), w.name.clone()), w)),
             Foreign::Topology(name, levels) => drop(self.topologies.insert(name, levels)),
+            Foreign::HyperNode(hyper_node) => self.hyper_nodes.set(hyper_node),
             Foreign::Dataset(key, percent) => drop(self.datasets.insert(key, percent)),
             Foreign::NodeStorage(storage) => self.node_storage.set(storage),
             Foreign::Replica(replica) => self.replicas.set(replica),
@@ -107,6 +115,8 @@ impl ForeignObjects {
         let storages = self.node_storage.by_object.values().cloned().map(Foreign::NodeStorage);
         let replicas = self.replicas.by_name.values().cloned().map(Foreign::Replica);
         let classes = self.attributes_classes.iter().map(|(name, facts)| Foreign::AttributesClass(name.clone(), facts.clone()));
+        let hyper_nodes = self.hyper_nodes.iter().cloned().map(Foreign::HyperNode);
+        let topologies = topologies.chain(hyper_nodes);
         let gangs = self.gangs.values().cloned().map(Foreign::Gang);
         let of_storage = storages.chain(replicas).chain(classes);
         workloads.chain(queues).chain(workflows).chain(topologies).chain(datasets).chain(of_storage).chain(gangs)
@@ -119,11 +129,48 @@ impl ForeignObjects {
             ForeignName::Queue(name) => drop(self.queues.remove(name)),
             ForeignName::Workflow(key) => drop(self.workflows.remove(key)),
             ForeignName::Topology(name) => drop(self.topologies.remove(name)),
+            ForeignName::HyperNode(name) => self.hyper_nodes.remove(name),
             ForeignName::Dataset(key) => drop(self.datasets.remove(key)),
             ForeignName::NodeStorage(kind, name) => self.node_storage.remove(kind, name),
             ForeignName::Replica(name) => self.replicas.remove(name),
             ForeignName::AttributesClass(name) => drop(self.attributes_classes.remove(name)),
             ForeignName::Gang(key) => drop(self.gangs.remove(key)),
+        }
+    }
+}
+
+impl Foreign {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> ForeignName {
+        match self {
+            Self::Workload(w) => ForeignName::Workload((w.namespace.clone(), w.name.clone())),
+            Self::Queue(q) => ForeignName::Queue(q.name.clone()),
+            Self::Workflow(w) => ForeignName::Workflow((w.namespace.clone(), w.name.clone())),
+            Self::Topology(name, _) => ForeignName::Topology(name.clone()),
+            Self::HyperNode(h) => ForeignName::HyperNode(h.name.clone()),
+            Self::Dataset(key, _) => ForeignName::Dataset(key.clone()),
+            Self::NodeStorage(s) => ForeignName::NodeStorage(s.kind, s.name.clone()),
+            Self::Replica(r) => ForeignName::Replica(r.name.clone()),
+            Self::AttributesClass(name, _) => ForeignName::AttributesClass(name.clone()),
+            Self::Gang(gang) => ForeignName::Gang(gang.key.clone()),
+        }
+    }
+}
+
+impl core::fmt::Display for ForeignName {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Workload((namespace, name)) => write!(f, "Workload {namespace}/{name}"),
+            Self::Queue(name) => write!(f, "ClusterQueue {name}"),
+            Self::Workflow((namespace, name)) => write!(f, "Workflow {namespace}/{name}"),
+            Self::Topology(name) => write!(f, "{name}"),
+            Self::HyperNode(name) => write!(f, "HyperNode {name}"),
+            Self::Dataset((namespace, name)) => write!(f, "Dataset {namespace}/{name}"),
+            Self::NodeStorage(kind, name) => write!(f, "{kind} {name}"),
+            Self::Replica(name) => write!(f, "Replica {name}"),
+            Self::AttributesClass(name) => write!(f, "VolumeAttributesClass {name}"),
+            Self::Gang(key) => write!(f, "{key}"),
         }
     }
 }
@@ -264,6 +311,11 @@ impl Replicas {
     #[must_use]
     pub fn is_on(&self, volume: &str, node: &Str) -> bool {
         self.by_volume.get(volume).is_some_and(|nodes| nodes.values().any(|n| n == node))
+    }
+
+    /// Names of a volume's replicas.
+    pub fn names(&self, volume: &str) -> impl Iterator<Item = &Str> {
+        self.by_volume.get(volume).into_iter().flat_map(BTreeMap::keys)
     }
 
     fn set(&mut self, replica: Replica) {

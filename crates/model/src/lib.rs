@@ -11,6 +11,8 @@ pub mod disruption;
 pub mod endpoint;
 pub mod foreign;
 pub mod gang;
+pub mod history;
+pub mod hyper_nodes;
 pub mod labels;
 pub mod node;
 pub mod nominated;

@@ -1,5 +1,5 @@
 //! Nodes as the scheduler sees them, and what the pods on them use.
-//! Leaves out heartbeats, conditions and addresses: no plugin reads them.
+//! Leaves out heartbeats and addresses: no plugin reads them.
 
 use crate::Str;
 use crate::labels::Labels;
@@ -31,6 +31,8 @@ pub struct Node {
     pub allocatable_pods: i64,
     /// `status.declaredFeatures`.
     pub declared_features: Vec<Str>,
+    /// The condition that says that its disks are the bottleneck now.
+    pub contention: Option<Str>,
     /// Images on the node: every name of each, with its size in bytes.
     pub images: Vec<(Str, i64)>,
     /// Storage facts, derived from labels, annotations and sizes.
@@ -60,11 +62,13 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    /// The node's facts, less what was promised to pods placed there when `accounting` is on; never below 0.
+    /// The node's facts, less what was promised to pods placed there when `accounting` is on; never below 0. Disks that are the bottleneck
+    /// have nothing left, whatever was promised.
     #[must_use]
     pub fn left(node: &NodeInfo, accounting: bool) -> Self {
         let StorageFacts { iops, throughput_mbps, capacity_gb, .. } = node.node.storage;
-        let offered = Self { iops, throughput_mbps, capacity_gb };
+        let busy = node.node.storage.io_contention.then_some(0);
+        let offered = Self { iops: busy.or(iops), throughput_mbps: busy.or(throughput_mbps), capacity_gb };
         if accounting { offered.less(node.io_promised) } else { offered }
     }
 

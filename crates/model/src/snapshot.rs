@@ -8,6 +8,7 @@ use crate::devices::Inventory;
 use crate::disruption::DisruptionBudget;
 use crate::foreign::ForeignObjects;
 use crate::gang::{GangKey, Placed};
+use crate::history::History;
 use crate::labels::Labels;
 use crate::node::{Budgets, NodeInfo};
 use crate::nominated::Nominated;
@@ -81,6 +82,10 @@ pub struct Snapshot {
     pub budgets: BTreeMap<NamespacedName, Arc<DisruptionBudget>>,
     /// Pods that are promised a node, and pods that have to leave.
     pub nominated: Nominated,
+    /// When objects that scores rest on were last told, by kind and name, in milliseconds of the engine's clock.
+    pub heard: BTreeMap<Str, u64>,
+    /// Where pods of this scheduler ran lately.
+    pub history: Arc<History>,
     /// Objects of other systems.
     pub foreign: ForeignObjects,
     /// How many placed pods with terms of pod affinity or anti-affinity each node has, kept by [`Snapshot::count_terms`].

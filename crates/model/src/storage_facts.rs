@@ -48,6 +48,8 @@ pub struct StorageFacts {
     pub large_io_buffer: bool,
     /// Annotation `csd-compute-ops`, above 0.
     pub csd_compute: bool,
+    /// Whether its disks are the bottleneck now.
+    pub io_contention: bool,
     /// Facts that other systems tell, by the name that the API shows them by, each with what says so.
     pub inferred: Vec<(&'static str, Str)>,
 }
@@ -229,6 +231,7 @@ pub fn read(labels: &Labels, annotations: &Labels, size: NodeSize) -> (StorageFa
         write_buffer: flag(labels, "storage-capability/write-buffer"),
         large_io_buffer: flag(annotations, "ai-storage.keti/large-io-buffer"),
         csd_compute: csd_compute_ops.is_some_and(|ops| ops > 0),
+        io_contention: false,
         inferred: Vec::new(),
     };
     estimate_from_tiers(&mut facts);
@@ -274,6 +277,7 @@ pub fn sources(labels: &Labels, annotations: &Labels, facts: &StorageFacts) -> V
         ("writeBuffer", facts.write_buffer, label("storage-capability/write-buffer")),
         ("largeIoBuffer", facts.large_io_buffer, annotation("large-io-buffer")),
         ("csdCompute", facts.csd_compute, annotation("csd-compute-ops")),
+        ("ioContention", facts.io_contention, String::new()),
     ];
     let inferred = |name: &str| facts.inferred.iter().filter(|(fact, _)| *fact == name).map(|(_, source)| &**source).collect::<Vec<_>>();
     let known = all.into_iter().filter(|(_, known, _)| *known);
@@ -287,6 +291,21 @@ pub fn sources(labels: &Labels, annotations: &Labels, facts: &StorageFacts) -> V
             (others, _) => (name, others.join(", ")),
         })
         .collect()
+}
+
+/// Whether two readings of a node say the same of a fact, by the name that the API shows it by.
+#[must_use]
+pub fn agree(name: &str, a: &StorageFacts, b: &StorageFacts) -> bool {
+    match name {
+        "tiers" => a.tiers == b.tiers,
+        "zone" => a.zone == b.zone,
+        "rack" => a.rack == b.rack,
+        "throughputMbps" => a.throughput_mbps == b.throughput_mbps,
+        "capacityGb" => a.capacity_gb == b.capacity_gb,
+        "cachedDatasets" => a.cached_datasets == b.cached_datasets,
+        "ioContention" => a.io_contention == b.io_contention,
+        _ => false,
+    }
 }
 
 /// The labels that name tiers.

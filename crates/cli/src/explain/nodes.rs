@@ -1,7 +1,7 @@
 //! Nodes' storage facts and what is left of their budgets, as tables.
 //! Leaves out how facts are read: `aisched_model::storage_facts`.
 
-use crate::tables::Style;
+use crate::tables::{Style, duration};
 use std::collections::BTreeMap;
 
 /// A node as the API shows it.
@@ -27,9 +27,14 @@ pub(crate) struct NodeView {
     write_buffer: bool,
     large_io_buffer: bool,
     csd_compute: bool,
+    #[serde(default)]
+    io_contention: bool,
     n_pods: usize,
     /// Where a fact was read from, by the fact's name.
     sources: BTreeMap<String, String>,
+    /// For how many seconds a fact that nobody labelled has been known as it is.
+    #[serde(default)]
+    ages_seconds: BTreeMap<String, u64>,
 }
 
 /// What is left of the budgets.
@@ -51,8 +56,23 @@ pub(crate) fn table(nodes: &[NodeView], style: Style) -> String {
     let mut text = style.table(&header, &[2, 3, 4, 5], &budgets);
     let facts: Vec<Vec<String>> = nodes.iter().flat_map(fact_rows).collect();
     text.push('\n');
-    text.push_str(&style.table(&["NODE", "FACT", "VALUE", "FROM"], &[], &facts));
+    text.push_str(&style.table(&["NODE", "FACT", "VALUE", "FROM", "KNOWN FOR"], &[], &facts));
+    let commands = label_commands(nodes);
+    if !commands.is_empty() {
+        text.push_str("\nNobody labelled these tiers. To make them explicit, so that they stay whatever other systems say:\n");
+        text.extend(commands.iter().map(|command| format!("  {command}\n")));
+    }
     text
+}
+
+/// The commands that turn inferred tiers into labels, one for all nodes of the same tiers.
+fn label_commands(nodes: &[NodeView]) -> Vec<String> {
+    let mut by_tiers: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for node in nodes.iter().filter(|node| node.ages_seconds.contains_key("tiers") && !node.tiers.is_empty()) {
+        let labels = node.tiers.iter().map(|tier| format!("storage-tier/{tier}=true"));
+        by_tiers.entry(labels.collect::<Vec<_>>().join(" ")).or_default().push(&node.name);
+    }
+    by_tiers.into_iter().map(|(labels, names)| format!("kubectl label node {} {labels}", names.join(" "))).collect()
 }
 
 fn budget_row(node: &NodeView) -> Vec<String> {
@@ -92,10 +112,12 @@ fn fact_rows(node: &NodeView) -> Vec<Vec<String>> {
         ("writeBuffer", flag(node.write_buffer)),
         ("largeIoBuffer", flag(node.large_io_buffer)),
         ("csdCompute", flag(node.csd_compute)),
+        ("ioContention", flag(node.io_contention)),
     ];
     let known = facts.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let source = |name: &str| node.sources.get(name).map_or_else(|| "-".into(), Clone::clone);
-    known.map(|(name, value)| vec![node.name.clone(), name.into(), value, source(name)]).collect()
+    let age = |name: &str| node.ages_seconds.get(name).map_or_else(|| "-".into(), |age| duration(*age));
+    known.map(|(name, value)| vec![node.name.clone(), name.into(), value, source(name), age(name)]).collect()
 }
 
 fn or_dash(text: &str) -> String {

@@ -2,7 +2,7 @@
 //! Leaves out JSON: that is the decision itself.
 
 use super::view::{DecisionView, FieldView, Milli, NodeReport, Part, PolicyView};
-use crate::tables::{Style, plain};
+use crate::tables::{Style, duration, plain};
 use aisched_model::config::AI_PLUGINS;
 use std::fmt::Write;
 
@@ -51,10 +51,15 @@ fn origins(decision: &DecisionView) -> String {
         "FALLBACK" => "none; decided by what the pod says of itself".into(),
         source => said(source, &decision.policy),
     };
-    let from = |f: &FieldView| f.from.as_ref().map_or(String::new(), |from| format!(" from {from}"));
+    let age = |f: &FieldView| f.age_seconds.map_or(String::new(), |age| format!(", known for {}", duration(age)));
+    let from = |f: &FieldView| f.from.as_ref().map_or(String::new(), |from| format!(" from {from}{}", age(f)));
     let fields: Vec<String> = decision.profile.0.iter().map(|(name, f)| format!("{name} {} ({}{})", f.value, f.source, from(f))).collect();
     let profile = if fields.is_empty() { "nothing is known of the workload".into() } else { fields.join(", ") };
     let mut text = format!("Policy:   {}\nProfile:  {}\n", plain(&policy), plain(&profile));
+    let heard: Vec<String> = decision.heard.0.iter().map(|(source, age)| format!("{source} {} before", duration(*age))).collect();
+    if !heard.is_empty() {
+        let _infallible = writeln!(text, "Heard of: {}", plain(&heard.join(", ")));
+    }
     let advice: Vec<String> = decision.policy.advice.0.iter().map(|(name, value)| format!("{name} {value}")).collect();
     if !advice.is_empty() {
         let _infallible = writeln!(text, "Advice:   {} (APOLLO's, not acted on)", plain(&advice.join(", ")));

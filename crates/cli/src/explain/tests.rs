@@ -45,7 +45,7 @@ fn decision(rows: &[Row], n_feasible: usize) -> DecisionView {
     let nodes: Vec<serde_json::Value> = (0..n_feasible).map(node).collect();
     let decision = serde_json::json!({"pod": "default/p", "node": "a", "message": null, "nNodes": 2, "nFeasible": n_feasible,
         "policy": {"source": "APOLLO", "requestId": "r-1"}, "nodes": nodes,
-        "profile": {"stage": {"value": "training", "source": "inferred", "from": "label spark-role"}}});
+        "profile": {"stage": {"value": "training", "source": "inferred", "from": "label spark-role", "ageSeconds": 90}}});
     serde_json::from_value(decision).unwrap()
 }
 
@@ -118,7 +118,7 @@ fn placed_pod_is_explained_from_verdict_to_sources() {
 default/p is on a: total 180, 2 of 30 nodes would do
 Ahead of b by 45, most by DataLocalityAware.cache +45
 Policy:   APOLLO, answer r-1
-Profile:  stage training (inferred from label spark-role)
+Profile:  stage training (inferred from label spark-role, known for 90s)
 
 NODES   REFUSED BY         REASON
     1   NodeResourcesFit   Insufficient cpu
@@ -193,20 +193,25 @@ fn nodes_are_shown_with_budgets_facts_and_sources() {
         known[key] = value;
     }
     known["sources"]["iops"] = "estimate for nvme".into();
+    known["sources"]["tiers"] = "NodeFeature a".into();
+    known["agesSeconds"] = serde_json::json!({"tiers": 200});
     let views: Vec<nodes::NodeView> = serde_json::from_value(serde_json::json!([known, unknown()])).unwrap();
     let expected = "\
 NODE   TIER       PODS   IOPS LEFT   MB/S LEFT   GB LEFT
 a      nvme,ssd      0      40/100           ?         ?
 b      -             0           ?           ?         ?
 
-NODE   FACT       VALUE       FROM
-a      tiers      nvme, ssd   -
-a      iops       100         estimate for nvme
-a      cores      8           status.capacity
-a      memoryGb   32          status.allocatable
-a      cpuRich    yes         -
-b      cores      8           status.capacity
-b      memoryGb   32          status.allocatable
+NODE   FACT       VALUE       FROM                 KNOWN FOR
+a      tiers      nvme, ssd   NodeFeature a        3m
+a      iops       100         estimate for nvme    -
+a      cores      8           status.capacity      -
+a      memoryGb   32          status.allocatable   -
+a      cpuRich    yes         -                    -
+b      cores      8           status.capacity      -
+b      memoryGb   32          status.allocatable   -
+
+Nobody labelled these tiers. To make them explicit, so that they stay whatever other systems say:
+  kubectl label node a storage-tier/nvme=true storage-tier/ssd=true
 ";
     assert_eq!(nodes::table(&views, Style::default()), expected);
 }
@@ -260,6 +265,6 @@ async fn pods_are_listed_with_tier_total_and_what_decided() {
 async fn nodes_are_listed_with_what_is_left() {
     let table = explain("nodes").await.unwrap();
     assert!(table.contains("\nssd-1   ssd       1      4000/10000     500/500         ?\n"), "{table}");
-    assert!(table.contains("\nssd-1   iops             10000      annotation ai-storage.keti/available-iops\n"), "{table}");
-    assert!(table.contains("\nssd-1   throughputMbps   500        estimate for ssd\n"), "{table}");
+    assert!(table.contains("\nssd-1   iops             10000      annotation ai-storage.keti/available-iops "), "{table}");
+    assert!(table.contains("\nssd-1   throughputMbps   500        estimate for ssd "), "{table}");
 }

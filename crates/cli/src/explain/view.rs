@@ -15,6 +15,9 @@ pub(crate) struct DecisionView {
     pub(crate) policy: PolicyView,
     #[serde(default)]
     pub(crate) profile: Pairs<FieldView>,
+    /// Objects of other systems, and how many seconds ago each was last told.
+    #[serde(default)]
+    pub(crate) heard: Pairs<u64>,
     #[serde(default)]
     pub(crate) n_nodes: usize,
     #[serde(default)]
@@ -43,6 +46,9 @@ pub(crate) struct FieldView {
     pub(crate) source: String,
     /// What an inferred value was taken from.
     pub(crate) from: Option<String>,
+    /// For how long that had been known.
+    #[serde(rename = "ageSeconds")]
+    pub(crate) age_seconds: Option<u64>,
 }
 
 /// One node's part.

@@ -3,6 +3,7 @@
 
 use super::consult::Consult;
 use super::{Binding, Engine};
+use crate::ages::date;
 use crate::consult::Heard;
 use crate::decide::{Choice, Outcome, Within, decide, decide_with};
 use crate::decision::Decision;
@@ -102,7 +103,7 @@ impl Engine {
     ) -> Option<Decided> {
         let choice =
             Choice { salt: self.salt(), report_nodes, policy_source: waiting.policy_source, heard, in_peace: &waiting.raided, within };
-        let (outcome, workload) = self.attempt(waiting, |profile, attempt| match memory {
+        let (mut outcome, workload) = self.attempt(waiting, |profile, attempt| match memory {
             // A pod that names its node is like no other.
             Some(templates) if attempt.pod.node.is_none() => {
                 let (rows, columns) = templates.recall(attempt, self.cache.journal());
@@ -110,6 +111,7 @@ impl Engine {
             }
             Some(_) | None => decide(profile, attempt, choice),
         })?;
+        date(&mut outcome.decision, waiting, self.cache.snapshot(), self.clock);
         Some(Decided { outcome, workload })
     }
 

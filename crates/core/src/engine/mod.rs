@@ -53,6 +53,7 @@ use aisched_model::Str;
 use aisched_model::config::Config;
 use aisched_model::node::Node;
 use aisched_model::pod::Pod;
+use aisched_model::signals::Ladder;
 use aisched_model::snapshot::Snapshot;
 use aisched_model::storage_facts::IoDemand;
 use aisched_model::volume::{Claim, VolumePlan};
@@ -110,6 +111,12 @@ pub struct Engine {
     n_questions: u64,
     /// Nodes without what other systems say of them.
     as_written: BTreeMap<Str, Arc<Node>>,
+    /// Which labels and trees tell racks.
+    ladder: Ladder,
+    /// Since when what is believed of a node is known as it is, by node.
+    known_since: BTreeMap<Str, signals::Since>,
+    /// The latest time that it was told.
+    clock: Millis,
     /// Faults of nodes that were reported: (node, key, value).
     reported: BTreeSet<(Str, Str, Str)>,
     /// Decisions so far; salts the order among equals.
@@ -155,6 +162,9 @@ impl Engine {
             consults: BTreeMap::new(),
             n_questions: 0,
             as_written: BTreeMap::new(),
+            ladder: Ladder::default(),
+            known_since: BTreeMap::new(),
+            clock: 0,
             reported: BTreeSet::new(),
             n_decisions: 0,
             synced: false,
@@ -165,6 +175,7 @@ impl Engine {
 
     /// Takes in what happened.
     pub fn handle(&mut self, now: Millis, event: Event) {
+        self.tell_time(now);
         match event {
             Event::PodSet(pod) => self.pod_set(now, pod),
             Event::PodGone(pod) => {
@@ -185,9 +196,10 @@ impl Engine {
         }
     }
 
-    /// Pods may have been told before their claims: what they take of budgets is known only now.
+    /// Pods may have been told before their claims, and nodes before their neighbours: what depends on those is known only now.
     fn synced(&mut self, now: Millis) {
         self.synced = true;
+        self.reconsider_racks(now);
         let gated: Vec<Str> = self.queue.all_gated().map(|w| w.pod.uid.clone()).collect();
         gated.iter().for_each(|uid| self.make_ready(now, uid)); // now it can be said what they wait for
         let (profiles, config) = (&self.profiles, &self.config);
@@ -206,6 +218,7 @@ impl Engine {
 
     /// Does the next piece of work, at most one decision, and gives what is to be done in the world.
     pub fn poll(&mut self, now: Millis) -> Vec<Action> {
+        self.tell_time(now);
         if self.standby {
             return Vec::new();
         }
@@ -313,6 +326,13 @@ impl Engine {
         self.synced
     }
 
+    fn tell_time(&mut self, now: Millis) {
+        self.clock = now;
+        if !self.cache.snapshot().history.is_at(now) {
+            Arc::make_mut(&mut self.cache.objects().history).tell_time(now);
+        }
+    }
+
     /// Whether it decides: another process may lead.
     #[must_use]
     pub fn is_leading(&self) -> bool {
@@ -330,7 +350,7 @@ impl Engine {
     pub fn explain_best(&self, namespace: &str, name: &str, report_nodes: usize) -> Option<Decision> {
         let waiting = self.queue.iter().find(|w| *w.pod.namespace == *namespace && *w.pod.name == *name)?;
         let profile = self.profile_of(&waiting.pod.spec.scheduler_name)?;
-        let mut decision = decide_alone(profile, self.cache.snapshot(), &self.config, waiting, self.salt(), report_nodes);
+        let mut decision = decide_alone(profile, self.cache.snapshot(), &self.config, waiting, (self.salt(), self.clock), report_nodes);
         if let Some(reason) = self.held(waiting) {
             decision.node = None;
             decision.message = Some((*reason).into());

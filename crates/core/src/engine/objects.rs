@@ -4,6 +4,7 @@
 use super::Engine;
 use crate::event::{Action, ApiEvent, Event, Millis, PodRef, Regarding};
 use crate::framework::ClusterEvent;
+use crate::profile::Profile;
 use aisched_model::Str;
 use aisched_model::node::Node;
 use aisched_model::pod::Pod;
@@ -27,6 +28,7 @@ impl Engine {
             }
             Event::ClaimGone(namespace, name) => {
                 self.forsake(now, (&namespace, &name), None);
+                Arc::make_mut(&mut self.cache.objects().history).forget_claim(&namespace, &name);
                 if let Some(claim) = self.cache.remove_claim(namespace, name).filter(|claim| claim.is_pending()) {
                     self.no_longer_pending(now, &claim);
                 }
@@ -37,13 +39,17 @@ impl Engine {
             }
             Event::VolumeGone(name) => self.cache.remove_volume(&name),
             Event::ClassSet(class) => {
+                self.heard(now, format!("StorageClass {}", class.name));
                 let old = self.cache.set_class(class.clone());
                 if self.synced && old.as_ref().is_none_or(|old| old.facts != class.facts) {
                     self.cache.recount_io(|_, _| None);
                 }
                 self.wake(now, &ClusterEvent::Class(old.as_deref(), &class));
             }
-            Event::ClassGone(name) => self.cache.remove_class(&name),
+            Event::ClassGone(name) => {
+                self.forgotten(&format!("StorageClass {name}"));
+                self.cache.remove_class(&name);
+            }
             Event::CsiNodeSet(csi_node) => {
                 let old = self.cache.set_csi_node(csi_node.clone());
                 self.wake(now, &ClusterEvent::CsiNode(old.as_deref(), &csi_node));
@@ -69,8 +75,12 @@ impl Engine {
             Event::CapacityGone(namespace, name) => {
                 self.cache.objects().remove_capacity(&(namespace, name));
             }
-            Event::AttachmentSet(attachment) => self.cache.set_attachment(attachment),
+            Event::AttachmentSet(attachment) => {
+                self.heard(now, format!("VolumeAttachment {}", attachment.name));
+                self.cache.set_attachment(attachment);
+            }
             Event::AttachmentGone(name) => {
+                self.forgotten(&format!("VolumeAttachment {name}"));
                 if let Some(attachment) = self.cache.remove_attachment(&name) {
                     self.wake(now, &ClusterEvent::Detached(&attachment));
                 }
@@ -107,16 +117,17 @@ impl Engine {
 
     fn node_set(&mut self, now: Millis, node: Arc<Node>, faults: &[Fault]) {
         self.report_faults(&node.name, faults);
-        self.place_node(now, node);
+        self.node_written(now, node);
     }
 
     fn node_gone(&mut self, now: Millis, name: &Str) {
         self.reported.retain(|(node, _, _)| node != name);
-        self.as_written.remove(name);
         self.rejections.forget_node(self.cache.objects(), name);
         if let Some(info) = self.cache.remove_node(name) {
             self.wake(now, &ClusterEvent::NodeGone(&info.node, &info.pods));
         }
+        Arc::make_mut(&mut self.cache.objects().history).forget_node(name);
+        self.node_unwritten(now, name);
     }
 
     /// Says once per node and value that an annotation could not be used.
@@ -158,6 +169,13 @@ impl Engine {
         }
     }
 
+    /// What a pod of this scheduler read may be found on its node for a while.
+    fn remember_run(&mut self, pod: &Pod, node: &Str) {
+        if self.profile_of(&pod.spec.scheduler_name).is_some_and(Profile::has_ai_plugins) {
+            Arc::make_mut(&mut self.cache.objects().history).note(pod, node);
+        }
+    }
+
     /// A pod that was on a node in this process's time has been turned away by the kubelet: others like it have to go elsewhere.
     fn note_rejection(&mut self, now: Millis, pod: &Pod) {
         if let Some((reason, node)) = pod.rejected.as_ref().zip(pod.node.as_ref()).filter(|_| self.cache.is_placed(&pod.uid)) {
@@ -176,6 +194,9 @@ impl Engine {
         let changed = self.cache.assumed(&pod.uid).filter(other).cloned();
         let old = self.cache.set_pod(pod.clone(), node, io);
         let starts = pod.start_s.is_some() && old.as_ref().is_none_or(|old| old.start_s.is_none());
+        if starts {
+            self.remember_run(pod, node);
+        }
         if starts && self.rejections.accepted(self.cache.objects(), node, &pod.spec) {
             self.wake(now, &ClusterEvent::Readmits(node));
         }
@@ -210,6 +231,9 @@ impl Engine {
         self.forget_nomination(now, &pod.uid);
         let removed = self.cache.remove_pod(&pod.uid);
         if let Some(removed) = &removed {
+            if let Some(node) = removed.node.as_ref().filter(|_| removed.start_s.is_some()) {
+                self.remember_run(removed, node);
+            }
             self.wake(now, &ClusterEvent::PodRemoved(removed));
         }
         self.forget_gangs(removed.as_deref().or(waited.as_ref().map(|w| &*w.pod)));

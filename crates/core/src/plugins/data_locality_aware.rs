@@ -3,6 +3,7 @@
 
 mod claims;
 mod fluid;
+mod past;
 
 pub(crate) use claims::is_local;
 
@@ -98,6 +99,7 @@ struct Scorer<'a> {
     claims: Claims<'a>,
     snapshot: &'a Snapshot,
     fluid: fluid::Datasets<'a>,
+    past: past::Past<'a>,
     workload: &'a WorkloadProfile,
     topology: Topology<'a>,
     max: &'a DataLocalityScoring,
@@ -115,6 +117,7 @@ impl<'a> Scorer<'a> {
             snapshot: attempt.snapshot,
             claims: Claims::of(attempt.pod, attempt.snapshot, &attempt.config.signals),
             fluid: fluid::Datasets::of(attempt.pod, attempt.snapshot, &attempt.config.signals),
+            past: past::Past::of(attempt.pod, attempt.snapshot, &attempt.config.signals),
             workload: attempt.workload,
             max: &attempt.config.plugins.data_locality_aware.scoring,
         }
@@ -142,19 +145,14 @@ impl<'a> Scorer<'a> {
         if self.is_cached_on(name) {
             return max;
         }
-        let bonus = match node.temperature {
-            Some(Temperature::Hot) => max / 4,
-            Some(Temperature::Warm) => max / 8,
-            Some(Temperature::Cold) | None => 0,
-        };
+        let bonus = bonus(node, max);
         match &self.workload.datasets {
             Some((datasets, _)) => match self.n_cached(datasets, node) {
                 0 => 0,
                 n => max * 3 / 4 * as_points(n) / as_points(datasets.len()) + bonus,
             },
             None if !self.fluid.is_empty() => self.fluid.points(labels, max),
-            None if node.cached_datasets.is_empty() => max / 4,
-            None => max / 2 + bonus,
+            None => self.past.points(name, max).into_iter().chain([guess(node, max, bonus)]).max().unwrap_or(0),
         }
     }
 
@@ -172,6 +170,8 @@ impl<'a> Scorer<'a> {
         if self.is_cached_on(name) {
             return "cached here, says APOLLO".into();
         }
+        let max = self.max.cache;
+        let bonus = bonus(node, max);
         let temperature = match node.temperature {
             Some(Temperature::Hot) => ", hot",
             Some(Temperature::Warm) => ", warm",
@@ -185,6 +185,9 @@ impl<'a> Scorer<'a> {
                 format!("{n} of {of} {datasets} ({source}) cached here{temperature}").into()
             }
             None if !self.fluid.is_empty() => self.fluid.source(labels).into(),
+            None if self.past.points(name, max).is_some_and(|points| points > guess(node, max, bonus)) => {
+                self.past.source(name).unwrap_or_default().into()
+            }
             None if node.cached_datasets.is_empty() => "datasets not known, none cached here".into(),
             None => format!("datasets not known, {} cached here{temperature}", node.cached_datasets.len()).into(),
         }
@@ -199,7 +202,8 @@ impl Score for Scorer<'_> {
         let number = |n: usize| Fact::Number(n as u64);
         let (zones, racks) = (&self.topology.zones, &self.topology.racks);
         let topology = zones.iter().chain(racks).map(name);
-        Reads::Node([number(zones.len()), number(racks.len())].into_iter().chain(topology).chain(of_claims).collect())
+        let counts = [number(zones.len()), number(racks.len())];
+        Reads::Node(self.past.facts().chain(counts).chain(topology).chain(of_claims).collect())
     }
 
     fn names_claims(&self) -> bool {
@@ -222,6 +226,20 @@ impl Score for Scorer<'_> {
 fn holds(cached: &str, wanted: &str) -> bool {
     let part_of = |rest: &str| rest.starts_with('/') && cached.contains("://");
     cached.eq_ignore_ascii_case(wanted) || wanted.strip_prefix(cached).is_some_and(part_of)
+}
+
+/// What a node's temperature adds to data that is cached there.
+fn bonus(node: &StorageFacts, max: i64) -> i64 {
+    match node.temperature {
+        Some(Temperature::Hot) => max / 4,
+        Some(Temperature::Warm) => max / 8,
+        Some(Temperature::Cold) | None => 0,
+    }
+}
+
+/// For a pod whose datasets are not known: a node that caches anything may cache them.
+fn guess(node: &StorageFacts, max: i64, bonus: i64) -> i64 {
+    if node.cached_datasets.is_empty() { max / 4 } else { max / 2 + bonus }
 }
 
 /// Trimmed names that are not blank, in order.

@@ -118,7 +118,7 @@ async fn node_shows_its_facts_and_what_is_left() {
         "remaining": {"iops": 3500, "throughputMbps": null, "capacityGb": null},
         "cachedDatasets": ["imagenet"], "temperature": null, "cores": 0, "memoryGb": 64,
         "cpuRich": false, "memoryRich": false, "readCache": true, "writeBuffer": false, "largeIoBuffer": false, "csdCompute": false,
-        "nPods": 1,
+        "ioContention": false, "nPods": 1, "agesSeconds": {},
         "sources": {
             "tiers": "label storage-tier/nvme", "layer": "label layer", "iops": "annotation ai-storage.keti/available-iops",
             "cachedDatasets": "annotation ai-storage.keti/cached-datasets", "cores": "status.capacity", "memoryGb": "status.allocatable",

@@ -6,7 +6,7 @@ use super::{Amounts, Converted, annotations, labels};
 use crate::intern::Interner;
 use crate::objects::{NodeObject, Quantities};
 use aisched_model::node::Node;
-use aisched_model::signals::TOPOLVM_ANNOTATIONS;
+use aisched_model::signals::{CONDITION_SUFFIX, TOPOLVM_ANNOTATIONS};
 use aisched_model::storage_facts::{self, ANNOTATION_PREFIX, Fault, NodeSize};
 
 /// The model's node; `hints` names labels and annotations that cannot be used.
@@ -23,6 +23,7 @@ pub fn node(object: &NodeObject, interner: &mut Interner) -> Converted<Node> {
     let (storage, hints) = storage_facts::read(&labels, &annotations, size);
     let mut context = Context { interner, faults: &mut faults, namespace: "" };
     let taints = object.spec.taints.iter().enumerate().filter_map(|(i, t)| context.taint(i, t)).collect();
+    let contended = status.conditions.iter().find(|c| c.kind.ends_with(CONDITION_SUFFIX) && c.status == "True");
     let images = status.images.iter().flat_map(|i| i.names.iter().map(|n| (n, i.size_bytes)));
     let value = Node {
         name: interner.str(meta.name.as_deref().unwrap_or_default()),
@@ -33,6 +34,7 @@ pub fn node(object: &NodeObject, interner: &mut Interner) -> Converted<Node> {
         allocatable_pods: allocatable.get("pods").unwrap_or(0),
         allocatable: allocatable.to_resources(interner),
         declared_features: status.declared_features.iter().map(|f| interner.str(f)).collect(),
+        contention: contended.map(|c| interner.str(&c.kind)),
         images: images.map(|(name, size)| (interner.str(name), size)).collect(),
         storage,
     };

@@ -39,6 +39,8 @@ switches! {
     cloud_labels,
     /// Extended resources that are computational storage: tier csd.
     device_plugins,
+    /// Conditions of nodes whose disks are the bottleneck now (pressure stall information): nothing is left of their I/O.
+    disk_contention,
     /// Fluid's datasets, by labels of claims and nodes and by how much of them is cached.
     fluid,
     /// HwameiStor's LocalStorageNodes: tiers, free space.
@@ -49,12 +51,14 @@ switches! {
     kserve,
     /// Longhorn's replicas: nodes with a copy of a volume.
     longhorn,
-    /// Racks by labels of clouds and fabrics, and by Kueue's Topologies.
+    /// Racks by labels of clouds and fabrics, by the Topologies of Kueue, KAI and Koordinator, and by Volcano's HyperNodes.
     network_topology,
     /// Block devices that Node Feature Discovery found, and its label for flash: tiers.
     node_feature_discovery,
     /// OpenEBS's LVMNodes and ZFSNodes: free space, tiers by pool name.
     openebs,
+    /// Where pods of the same claim, owner or image ran in the last hours: what they read may still be cached there.
+    placement_history,
     /// Parameters of StorageClasses and VolumeAttributesClasses: demands and tiers of the pods that use them.
     storage_classes,
     /// TopoLVM's annotations: free space, tiers by device class.

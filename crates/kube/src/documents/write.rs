@@ -105,6 +105,7 @@ fn node(node: &Node) -> Value {
         "capacity": {"cpu": node.storage.cores.to_string()},
         "images": node.images.iter().map(image).collect::<Vec<_>>(),
         "declaredFeatures": features,
+        "conditions": node.contention.as_ref().map(|kind| json!([{"type": &**kind, "status": "True"}])),
     });
     object("v1", "Node", meta, json!({"spec": spec, "status": status}))
 }

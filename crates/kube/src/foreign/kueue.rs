@@ -4,7 +4,7 @@
 use super::{Labels, Unreadable, parse};
 use crate::objects::nullable;
 use aisched_model::Str;
-use aisched_model::foreign::{ClusterQueue, Foreign, KueueWorkload};
+use aisched_model::foreign::{ClusterQueue, Foreign, ForeignName, KueueWorkload};
 use aisched_model::snapshot::NamespacedName;
 use serde::Deserialize;
 use serde_json::Value;
@@ -88,6 +88,20 @@ struct Level {
 }
 
 pub(super) fn topology((_, name): NamespacedName, _: &Labels, object: Value) -> Result<Foreign, Unreadable> {
+    Ok(Foreign::Topology(format!("Topology {name}").into(), levels(object)?))
+}
+
+/// KAI's Topology has the same shape.
+pub(super) fn kai_topology((_, name): NamespacedName, _: &Labels, object: Value) -> Result<Foreign, Unreadable> {
+    Ok(Foreign::Topology(format!("KAI Topology {name}").into(), levels(object)?))
+}
+
+/// Topologies of several systems are known side by side.
+pub(super) fn topology_name(kind: &str, name: &str) -> ForeignName {
+    ForeignName::Topology(format!("{kind} {name}").into())
+}
+
+fn levels(object: Value) -> Result<Vec<Str>, Unreadable> {
     let levels = parse::<TopologyObject>(object)?.spec.levels;
-    Ok(Foreign::Topology(name, levels.into_iter().map(|level| level.node_label.into()).collect()))
+    Ok(levels.into_iter().map(|level| level.node_label.into()).collect())
 }

@@ -4,6 +4,7 @@
 mod argo;
 mod kueue;
 mod node_storage;
+mod topology;
 mod volumes;
 pub(crate) mod watch;
 
@@ -62,7 +63,31 @@ pub(crate) const KINDS: &[ForeignKind] = &[
         plural: "topologies",
         versions: &["v1", "v1beta2", "v1beta1", "v1alpha1"],
         read: kueue::topology,
-        name: |(_, name)| ForeignName::Topology(name),
+        name: |(_, name)| kueue::topology_name("Topology", &name),
+    },
+    ForeignKind {
+        kind: "Topology",
+        group: "kai.scheduler",
+        plural: "topologies",
+        versions: &["v1", "v1alpha1"],
+        read: kueue::kai_topology,
+        name: |(_, name)| kueue::topology_name("KAI Topology", &name),
+    },
+    ForeignKind {
+        kind: "ClusterNetworkTopology",
+        group: "scheduling.koordinator.sh",
+        plural: "clusternetworktopologies",
+        versions: &["v1alpha1"],
+        read: topology::koordinator,
+        name: |(_, name)| kueue::topology_name("ClusterNetworkTopology", &name),
+    },
+    ForeignKind {
+        kind: "HyperNode",
+        group: "topology.volcano.sh",
+        plural: "hypernodes",
+        versions: &["v1alpha1"],
+        read: topology::hyper_node,
+        name: |(_, name)| ForeignName::HyperNode(name),
     },
     ForeignKind {
         kind: "Dataset",

@@ -2,6 +2,7 @@
 
 use super::*;
 use aisched_model::foreign::{ClusterQueue, KueueWorkload, Workflow, WorkflowTask};
+use aisched_model::hyper_nodes::Pattern;
 use aisched_model::signals::ClassFacts;
 use serde_json::json;
 use std::sync::Arc;
@@ -147,8 +148,39 @@ fn a_replica_that_failed_is_on_no_node() {
 #[test]
 fn a_topology_tells_its_levels() {
     let levels = json!({"spec": {"levels": [{"nodeLabel": "block"}, {"nodeLabel": "rack"}, {"nodeLabel": "kubernetes.io/hostname"}]}});
-    let expected = Foreign::Topology("x".into(), vec!["block".into(), "rack".into(), "kubernetes.io/hostname".into()]);
-    assert_eq!(read("Topology", "kueue.x-k8s.io", levels), Ok(expected));
+    let layers = json!({"spec": {"networkTopologySpec": [
+        {"topologyLayer": "NodeTopologyLayer", "parentTopologyLayer": "RackLayer"},
+        {"topologyLayer": "RackLayer", "parentTopologyLayer": "SpineLayer", "labelKey": ["rack", "kubernetes.io/hostname"]},
+        {"topologyLayer": "SpineLayer", "labelKey": ["block"]},
+        {"topologyLayer": "Loop", "parentTopologyLayer": "Loop", "labelKey": ["loop"]}]}});
+    for (kind, group, object, name) in [
+        ("Topology", "kueue.x-k8s.io", levels.clone(), "Topology x"),
+        ("Topology", "kai.scheduler", levels, "KAI Topology x"),
+        ("ClusterNetworkTopology", "scheduling.koordinator.sh", layers, "ClusterNetworkTopology x"),
+    ] {
+        let keys = vec!["block".into(), "rack".into(), "kubernetes.io/hostname".into()];
+        assert_eq!(read(kind, group, object), Ok(Foreign::Topology(name.into(), keys)), "{group}");
+        let gone = (ForeignKind::find(kind, group).unwrap().name)(("".into(), "x".into()));
+        assert_eq!(gone, ForeignName::Topology(name.into()), "{group}");
+    }
+}
+
+#[test]
+fn a_hyper_node_tells_its_members() {
+    let object = json!({"spec": {"tier": 2, "members": [
+        {"type": "Node", "selector": {"exactMatch": {"name": "n1"}}},
+        {"type": "Node", "selector": {"labelMatch": {"matchLabels": {"rack": "r1"}}}},
+        {"type": "Node", "selector": {"regexMatch": {"pattern": "n-.*"}}},
+        {"type": "HyperNode", "selector": {"exactMatch": {"name": "leaf"}}}]}});
+    let Ok(Foreign::HyperNode(h)) = read("HyperNode", "topology.volcano.sh", object) else { panic!("not a HyperNode") };
+    assert_eq!((h.tier, &*h.nodes, &*h.children), (2, &["n1".into()][..], &["leaf".into()][..]));
+    assert_eq!(h.selectors.iter().map(|s| s.matches(&[("rack", "r1")].into())).collect::<Vec<_>>(), [true]);
+    assert_eq!(h.patterns.iter().map(Pattern::as_str).collect::<Vec<_>>(), ["n-.*"]);
+    for pattern in ["n-(", "(a{1000}){1000}"] {
+        let object = json!({"spec": {"members": [{"type": "Node", "selector": {"regexMatch": {"pattern": pattern}}}]}});
+        let fault = read("HyperNode", "topology.volcano.sh", object).unwrap_err();
+        assert_eq!(fault.field, "spec.members[0].selector.regexMatch.pattern", "{fault:?}");
+    }
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Watches kinds of other systems as soon as the API server serves them, in the best version that can be read.
-//! Leaves out what their objects mean. Nothing waits for them, and their absence is no fault.
+//! Leaves out what their objects mean. The first decisions wait a moment for them; their absence is no fault.
 
 use super::{ForeignKind, KINDS};
 use crate::problem::Problem;
-use crate::watch::{Health, ResourceName};
+use crate::watch::{Gate, Health, ResourceName};
 use aisched_core::event::Event;
 use futures::StreamExt;
 use kube::api::{Api, ApiResource, DynamicObject};
@@ -11,9 +11,11 @@ use kube::runtime::watcher::{self, Event as WatcherEvent};
 use kube::{Client, ResourceExt};
 use std::collections::BTreeSet;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 /// How often the API server is asked what it serves: a system that is installed later is noticed within this time.
@@ -23,37 +25,61 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Pause after a refusal: permission is rarely given while we wait.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
 
+/// What the gate calls the first lists of all these kinds.
+pub(crate) const AWAITED: &str = "objects of other systems";
+/// How long the first decisions wait for them: the signals are worth a moment, and nothing is worth more.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Pause before a server that did not answer the first question is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Starts and restarts the watches for as long as anybody listens.
-pub(crate) async fn watch(client: Client, events: UnboundedSender<Event>, health: Health) {
+pub(crate) async fn watch(client: Client, events: UnboundedSender<Event>, health: Health, gate: Arc<Gate>) {
     let mut running = JoinSet::new();
     let mut watched: BTreeSet<usize> = BTreeSet::new();
+    let (listing, mut listed) = unbounded_channel::<()>();
+    let mut listing = Some(listing);
     while !events.is_closed() {
         while let Some(ended) = running.try_join_next() {
             watched.retain(|i| ended.as_ref().ok() != Some(i));
         }
-        for (i, version) in served(&client, &watched).await {
+        // A server that hangs is not waited for: whatever else it is asked tells of that.
+        let answer = timeout(PATIENCE, served(&client, &watched)).await.unwrap_or(Ok(Vec::new()));
+        if let (Err(Problem::Unreachable(_)), Some(_)) = (&answer, &listing) {
+            health.pause(ASK_AGAIN).await;
+            continue;
+        }
+        for (i, version) in answer.unwrap_or_default() {
             let kind = &KINDS[i];
             info!(kind = kind.plural, group = kind.group, version, "watching objects of another system");
             watched.insert(i);
-            let follower = Follower { kind, events: events.clone(), health: health.clone(), known: BTreeSet::new() };
+            let (events, health, listing) = (events.clone(), health.clone(), listing.clone());
+            let follower = Follower { kind, events, health, known: BTreeSet::new(), listing };
             let client = client.clone();
             running.spawn(async move {
                 follower.follow(client, version).await;
                 i
             });
         }
+        // Every follower drops its end when its list has come, or cannot be had.
+        if listing.take().is_some() {
+            if timeout(PATIENCE, async { while listed.recv().await.is_some() {} }).await.is_err() {
+                info!("objects of other systems have not all arrived; scheduling begins without");
+            }
+            gate.arrived(AWAITED);
+        }
         tokio::time::sleep(DISCOVERY).await;
     }
 }
 
 /// Kinds that are served and not watched yet, by their place in the table, with the version to watch.
-async fn served(client: &Client, watched: &BTreeSet<usize>) -> Vec<(usize, &'static str)> {
+async fn served(client: &Client, watched: &BTreeSet<usize>) -> Result<Vec<(usize, &'static str)>, Problem> {
     let groups = match client.list_api_groups().await {
         Ok(groups) => groups.groups,
         // Told by the other watches, which need the same server.
         Err(error) => {
-            debug!(error = Problem::of(&error).message(), "cannot ask which API groups are served");
-            return Vec::new();
+            let problem = Problem::of(&error);
+            debug!(error = problem.message(), "cannot ask which API groups are served");
+            return Err(problem);
         }
     };
     let mut found = Vec::new();
@@ -68,7 +94,7 @@ async fn served(client: &Client, watched: &BTreeSet<usize>) -> Vec<(usize, &'sta
             }
         }
     }
-    found
+    Ok(found)
 }
 
 /// Follows the objects of one kind.
@@ -78,6 +104,8 @@ struct Follower {
     health: Health,
     /// Namespaces and names of the objects that were told.
     known: BTreeSet<(String, String)>,
+    /// Kept until the first list has come, or cannot be had.
+    listing: Option<UnboundedSender<()>>,
 }
 
 impl Follower {
@@ -97,6 +125,7 @@ impl Follower {
                     self.set(object);
                 }
                 Ok(WatcherEvent::InitDone) => {
+                    self.listing = None;
                     self.health.allowed("list", self.resource());
                     let gone: Vec<_> = self.known.difference(&listed).cloned().collect();
                     gone.into_iter().for_each(|key| self.gone(key));
@@ -104,6 +133,7 @@ impl Follower {
                 Ok(WatcherEvent::Apply(object)) => self.set(object),
                 Ok(WatcherEvent::Delete(object)) => self.gone(key(&object)),
                 Err(error) => {
+                    self.listing = None;
                     if self.is_over(&error).await {
                         break;
                     }

@@ -1,5 +1,5 @@
 //! The node fields that the scheduler reads.
-//! Leaves out conditions, addresses and system information.
+//! Leaves out addresses and system information.
 
 use super::{Quantities, nullable, slim_meta};
 use k8s_openapi::api::core::v1::{Node, Taint};
@@ -44,6 +44,18 @@ pub struct NodeStatusObject {
     pub images: Vec<NodeImage>,
     #[serde(deserialize_with = "nullable")]
     pub declared_features: Vec<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub conditions: Vec<NodeConditionObject>,
+}
+
+/// A condition of a node.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the fields are the API's")]
+pub struct NodeConditionObject {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub status: String,
 }
 
 /// An image on a node.

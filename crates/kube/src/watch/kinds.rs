@@ -153,7 +153,7 @@ fn owner_gone(kind: OwnerKind, id: Id) -> Event {
 }
 
 /// The plurals of all kinds, for the gate.
-pub(super) const NAMES: [&str; 19] = [
+pub(super) const NAMES: [&str; 20] = [
     Nodes::NAME.plural,
     Pods::NAME.plural,
     Claims::NAME.plural,
@@ -173,4 +173,5 @@ pub(super) const NAMES: [&str; 19] = [
     Slices::NAME.plural,
     DeviceClasses::NAME.plural,
     TaintRules::NAME.plural,
+    crate::foreign::watch::AWAITED,
 ];

@@ -36,7 +36,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// What [`Gate::new`] has to await for [`watch`].
-pub const AWAITED: [&str; 19] = kinds::NAMES;
+pub const AWAITED: [&str; 20] = kinds::NAMES;
 
 /// How to watch.
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ struct Context {
 pub fn watch(client: Client, events: UnboundedSender<Event>, health: Health, gate: Arc<Gate>, options: WatchOptions) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(health.clone().probe(client.clone()));
-    tasks.spawn(foreign::watch::watch(client.clone(), events.clone(), health.clone()));
+    tasks.spawn(foreign::watch::watch(client.clone(), events.clone(), health.clone(), gate.clone()));
     let context = Context { client, events, health, gate, options };
     tasks.spawn(watch_kind::<kinds::Nodes>(context.clone()));
     tasks.spawn(watch_kind::<kinds::Pods>(context.clone()));

@@ -4,6 +4,7 @@
 mod accelerators;
 mod classes;
 mod cloud;
+mod contention;
 mod demand;
 mod identity;
 mod nfd;
@@ -12,9 +13,11 @@ mod topology;
 mod topolvm;
 
 pub use classes::{ClaimedDemand, ClassFacts, Parameters, backends, claimed_demand};
+pub use contention::CONDITION_SUFFIX;
 pub use demand::training_demand;
 pub use identity::{Identity, identity};
 pub use nfd::tiers_of_devices;
+pub use topology::Ladder;
 pub use topolvm::PREFIXES as TOPOLVM_ANNOTATIONS;
 
 use crate::Str;
@@ -45,6 +48,8 @@ signals! {
     cloud_labels,
     /// Extended resources that are computational storage.
     device_plugins,
+    /// Conditions of nodes whose disks are the bottleneck now.
+    disk_contention,
     /// Fluid: datasets by claim and node labels.
     fluid,
     /// HwameiStor: LocalStorageNode.
@@ -55,12 +60,14 @@ signals! {
     kserve,
     /// Longhorn: replicas of volumes.
     longhorn,
-    /// Racks by labels of clouds and fabrics, and by Kueue's Topology.
+    /// Racks by labels of clouds and fabrics, by the Topologies of Kueue, KAI and Koordinator, and by Volcano's HyperNodes.
     network_topology,
     /// Node Feature Discovery: block devices, and its label for flash.
     node_feature_discovery,
     /// OpenEBS: LVMNode, ZFSNode.
     openebs,
+    /// Where pods of the same claim, owner or image ran in the last hours.
+    placement_history,
     /// Performance and tiers by the parameters of StorageClasses and VolumeAttributesClasses.
     storage_classes,
     /// TopoLVM: free space by annotation.
@@ -88,6 +95,8 @@ pub enum NodeFact {
     CapacityGb(i64),
     /// Datasets and models on the node.
     CachedDatasets(Vec<Str>),
+    /// Its disks are the bottleneck now.
+    IoContention,
 }
 
 /// A fact of a node, with what says so.
@@ -108,7 +117,7 @@ impl NodeFinding {
 /// Everything that is believed of a node, the most trustworthy first: what a storage system measured, then what a cloud says of a machine,
 /// then what was found on the node.
 #[must_use]
-pub fn node_findings(node: &Node, foreign: &ForeignObjects, on: &Signals) -> Vec<NodeFinding> {
+pub fn node_findings(node: &Node, foreign: &ForeignObjects, ladder: &Ladder, on: &Signals) -> Vec<NodeFinding> {
     let mut found = Vec::new();
     node_storage::find(node, foreign, on, &mut found);
     if on.topolvm {
@@ -124,7 +133,10 @@ pub fn node_findings(node: &Node, foreign: &ForeignObjects, on: &Signals) -> Vec
         accelerators::find(node, &mut found);
     }
     if on.network_topology {
-        topology::find(node, foreign, &mut found);
+        topology::find(node, foreign, ladder, &mut found);
+    }
+    if on.disk_contention {
+        contention::find(node, &mut found);
     }
     found
 }
@@ -159,6 +171,10 @@ pub fn fill_in(facts: &mut StorageFacts, findings: Vec<NodeFinding>) {
                 let new: Vec<Str> = datasets.into_iter().filter(|d| !facts.cached_datasets.contains(d)).collect();
                 facts.cached_datasets.extend(new);
                 "cachedDatasets"
+            }
+            NodeFact::IoContention => {
+                facts.io_contention = true;
+                "ioContention"
             }
             NodeFact::Tiers(_) | NodeFact::Zone(_) | NodeFact::Rack(_) | NodeFact::ThroughputMbps(_) | NodeFact::CapacityGb(_) => continue,
         };

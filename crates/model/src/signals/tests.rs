@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::foreign::{BlockDevice, Foreign, NodeStorage, StorageSystem};
+use crate::hyper_nodes::HyperNode;
 use crate::labels::Labels;
 use crate::pod::{Pod, PodSpec};
 use crate::storage_facts::{NodeSize, read};
@@ -18,8 +19,10 @@ fn node(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> Node {
 }
 
 fn believed(node: &Node, foreign: &ForeignObjects, on: &Signals) -> StorageFacts {
+    // It has a neighbour that is the same.
+    let ladder = Ladder::of([node, node].into_iter(), foreign);
     let mut facts = node.storage.clone();
-    fill_in(&mut facts, node_findings(node, foreign, on));
+    fill_in(&mut facts, node_findings(node, foreign, &ladder, on));
     facts
 }
 
@@ -316,5 +319,99 @@ fn training_reads_by_accelerator_and_workload() {
         }
         let pod = Pod { spec: Arc::new(spec), ..Pod::default() };
         assert_eq!(training_demand(&pod).map(|(n, _)| n), expected, "{n} {gpu}, {image}, {selects}");
+    }
+}
+
+/// Racks of nodes a, b and c, `-` where there is none.
+fn racks(labels: [&[(&str, &str)]; 3], foreign: &ForeignObjects) -> String {
+    let nodes: Vec<Node> = labels.iter().zip(["a", "b", "c"]).map(|(l, name)| Node { name: name.into(), ..node(l, &[]) }).collect();
+    let ladder = Ladder::of(nodes.iter(), foreign);
+    let rack = |node: &Node| {
+        let mut facts = node.storage.clone();
+        fill_in(&mut facts, node_findings(node, foreign, &ladder, &Signals::default()));
+        facts.rack.map_or("-".into(), |rack| rack.to_string())
+    };
+    nodes.iter().map(rack).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_rung_counts_only_when_nodes_share_a_value_of_it() {
+    const LEAF: &str = "fabric.topograph.run/tier-0";
+    const BLOCK: &str = "cloud.google.com/gce-topology-block";
+    for (labels, expected) in [
+        ([&[(LEAF, "l1")][..], &[(LEAF, "l1")], &[(LEAF, "l2")]], "l1 l1 l2"),
+        ([&[(LEAF, "l1")], &[(LEAF, "l2")], &[(LEAF, "l3")]], "- - -"),
+        // Every node has a leaf of its own: the block tells.
+        ([&[(LEAF, "l1"), (BLOCK, "b1")], &[(LEAF, "l2"), (BLOCK, "b1")], &[(LEAF, "l3"), (BLOCK, "b2")]], "b1 b1 b2"),
+        ([&[(LEAF, "l1")], &[], &[]], "- - -"),
+        ([&[(LEAF, "")], &[(LEAF, "")], &[]], "- - -"),
+        // What the administrator wrote needs no neighbour.
+        ([&[("rack", "r1")], &[(LEAF, "l")], &[(LEAF, "l")]], "r1 l l"),
+    ] {
+        assert_eq!(racks(labels, &ForeignObjects::default()), expected, "{labels:?}");
+    }
+}
+
+#[test]
+fn what_an_administrator_declared_comes_before_what_clouds_label() {
+    const LEAF: &str = "fabric.topograph.run/tier-0";
+    let labels: [&[(&str, &str)]; 3] = [&[("pod", "p1"), (LEAF, "l")], &[("pod", "p1"), (LEAF, "l")], &[("pod", "p2"), (LEAF, "l")]];
+    let mut foreign = ForeignObjects::default();
+    foreign.set(Foreign::Topology("Topology t".into(), vec!["zone".into(), "pod".into(), "kubernetes.io/hostname".into()]));
+    assert_eq!(racks(labels, &foreign), "p1 p1 p2");
+    let hyper_node = |name: &str, tier, nodes: &[&str], children: &[&str]| {
+        let texts = |names: &[&str]| names.iter().map(|n| Str::from(*n)).collect();
+        let hyper_node = HyperNode { name: name.into(), tier, nodes: texts(nodes), children: texts(children), ..HyperNode::default() };
+        Foreign::HyperNode(Arc::new(hyper_node))
+    };
+    // A leaf for every node; the spine above has two of them.
+    for object in [
+        hyper_node("leaf-a", 1, &["a"], &[]),
+        hyper_node("leaf-b", 1, &["b"], &[]),
+        hyper_node("spine", 2, &[], &["leaf-a", "leaf-b", "spine"]),
+    ] {
+        foreign.set(object);
+    }
+    assert_eq!(racks(labels, &foreign), "spine spine p2");
+    foreign.set(hyper_node("leaf-a", 1, &["a", "c"], &[]));
+    assert_eq!(racks(labels, &foreign), "leaf-a leaf-b leaf-a");
+    foreign.remove(&crate::foreign::ForeignName::HyperNode("leaf-a".into()));
+    foreign.remove(&crate::foreign::ForeignName::HyperNode("spine".into()));
+    assert_eq!(racks(labels, &foreign), "p1 p1 p2");
+    let zone = crate::selector::Requirement { key: "pod".into(), operator: crate::selector::Operator::In, values: vec!["p1".into()] };
+    let by_label =
+        HyperNode { name: "h".into(), tier: 1, selectors: vec![crate::selector::LabelSelector(vec![zone])], ..HyperNode::default() };
+    foreign.set(Foreign::HyperNode(Arc::new(by_label)));
+    assert_eq!(racks(labels, &foreign), "h h p2");
+    let patterns = vec![crate::hyper_nodes::Pattern::parse("^[bc]$").unwrap()];
+    foreign.set(Foreign::HyperNode(Arc::new(HyperNode { name: "h".into(), tier: 1, patterns, ..HyperNode::default() })));
+    assert_eq!(racks(labels, &foreign), "p1 h h");
+}
+
+#[test]
+fn a_ladder_says_when_another_key_counts() {
+    const LEAF: &str = "fabric.topograph.run/tier-0";
+    let (foreign, mut ladder) = (ForeignObjects::default(), Ladder::default());
+    let on = |leaf: &str| node(&[(LEAF, leaf)], &[]);
+    for (leaf, came, turned) in [
+        ("l1", true, false),
+        ("l1", true, true),
+        ("l2", true, false),
+        ("l2", true, false),
+        ("l1", false, false),
+        ("l2", false, true),
+        ("l2", true, true),
+    ] {
+        assert_eq!(ladder.count(&on(leaf), &foreign, came), turned, "{leaf} {came}");
+    }
+}
+
+#[test]
+fn disks_that_are_the_bottleneck_have_nothing_left() {
+    let busy = Node { contention: Some("SystemDiskContentionPressure".into()), ..node(&[("storage-tier/nvme", "true")], &[]) };
+    for (on, left) in [(Signals::default(), Some(0)), (Signals { disk_contention: false, ..Signals::default() }, Some(100_000))] {
+        let storage = believed(&busy, &ForeignObjects::default(), &on);
+        let info = crate::node::NodeInfo::new(Arc::new(Node { storage, ..busy.clone() }));
+        assert_eq!(crate::node::Budgets::left(&info, true).iops, left);
     }
 }

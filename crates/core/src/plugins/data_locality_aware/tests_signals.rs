@@ -5,6 +5,7 @@ use aisched_model::foreign::{Foreign, Replica};
 use aisched_model::labels::Labels;
 use aisched_model::pod::Pod;
 use aisched_model::volume::{Attachment, Claim, Volume};
+use alloc::sync::Arc;
 
 const PLUGIN: &str = "DataLocalityAware";
 const ZONE: &str = "topology.kubernetes.io/zone";
@@ -90,4 +91,35 @@ fn a_model_holds_its_parts() {
         });
         assert_eq!(row(&cluster, &pod, "cache", ["a", "b", "c"]), expected, "{wanted}");
     }
+}
+
+#[test]
+fn pods_are_drawn_where_their_like_ran_lately() {
+    const HOUR_MS: u64 = 3_600_000;
+    let like = |claim: &str, image: &str| with(claiming("p", [claim]), |s| s.images = alloc::vec![image.into()]);
+    let cluster = |hours: u64| {
+        let claims = ["data", "other"].map(|name| Claim { name: name.into(), ..Claim::default() });
+        let mut cluster =
+            claims.into_iter().fold(Cluster::of([node("ran"), storage_node("caches", [], [("cached-datasets", "x")])]), Cluster::claim);
+        let history = Arc::make_mut(&mut cluster.snapshot.history);
+        history.note(&like("data", "i"), &"ran".into());
+        history.tell_time(HOUR_MS * hours);
+        cluster
+    };
+    for (claim, image, hours, expected) in [
+        ("data", "i", 0, [15, 10]),
+        ("data", "i", 3, [7, 10]),
+        ("data", "i", 5, [5, 10]),
+        ("data", "i", 6, [5, 10]),
+        ("other", "i", 0, [7, 10]),
+        ("other", "j", 0, [5, 10]),
+    ] {
+        assert_eq!(row(&cluster(hours), &like(claim, image), "cache", ["ran", "caches"]), expected, "{claim} {image} {hours}");
+    }
+    let decision = cluster(1).decide(&[PLUGIN], &like("data", "i"));
+    assert_eq!(decision.source("ran", PLUGIN, "cache"), Some("a pod with claim data ran here 1 h ago"));
+    let named = with(like("data", "i"), |s| s.annotations = Labels::from([("ai-storage.keti/dataset", "x")]));
+    assert_eq!(row(&cluster(0), &named, "cache", ["ran", "caches"]), [0, 15], "what the pod says comes first");
+    let off = cluster(0).config(|c| c.signals.placement_history = false);
+    assert_eq!(row(&off, &like("data", "i"), "cache", ["ran", "caches"]), [5, 10]);
 }

@@ -2,8 +2,11 @@
 //! Leaves out an Argo Workflow's expressions: tasks are written with what they depend on.
 
 use super::object;
+use aisched_model::Str;
 use aisched_model::foreign::{Foreign, NodeStorage, Workflow, WorkflowTask};
 use aisched_model::gang::{GangObject, GangSource, Quorum};
+use aisched_model::hyper_nodes::{HyperNode, Pattern};
+use aisched_model::selector::LabelSelector;
 use serde_json::{Map, Value, json};
 
 /// The manifest; none where what is known cannot be said as its system says it.
@@ -22,10 +25,8 @@ pub(super) fn foreign(foreign: &Foreign) -> Option<Value> {
             object("kueue.x-k8s.io/v1beta1", "ClusterQueue", json!({"name": &*q.name}), json!({"status": status}))
         }
         Foreign::Workflow(w) => workflow(w),
-        Foreign::Topology(name, levels) => {
-            let levels: Vec<Value> = levels.iter().map(|l| json!({"nodeLabel": &**l})).collect();
-            object("kueue.x-k8s.io/v1beta1", "Topology", json!({"name": &**name}), json!({"spec": {"levels": levels}}))
-        }
+        Foreign::Topology(name, levels) => return topology(name, levels),
+        Foreign::HyperNode(h) => hyper_node(h),
         Foreign::Dataset((namespace, name), percent) => {
             let states = json!({"cachedPercentage": format!("{percent}%")});
             object("data.fluid.io/v1alpha1", "Dataset", meta(namespace, name), json!({"status": {"cacheStates": states}}))
@@ -87,9 +88,42 @@ fn gang(gang: &GangObject) -> Value {
     object(api_version, kind, meta, json!({"spec": spec}))
 }
 
+/// Topologies of several systems; their names begin with their kinds.
+fn topology(name: &str, levels: &[Str]) -> Option<Value> {
+    let (kind, name) = name.rsplit_once(' ')?;
+    let spec = || json!({"levels": levels.iter().map(|l| json!({"nodeLabel": &**l})).collect::<Vec<_>>()});
+    let (api_version, kind, spec) = match kind {
+        "Topology" => ("kueue.x-k8s.io/v1beta1", "Topology", spec()),
+        "KAI Topology" => ("kai.scheduler/v1alpha1", "Topology", spec()),
+        "ClusterNetworkTopology" => {
+            let layer = |i: usize| if i == 0 { String::new() } else { format!("layer-{i}") };
+            let one =
+                |(i, key): (usize, &Str)| json!({"topologyLayer": layer(i + 1), "parentTopologyLayer": layer(i), "labelKey": [&**key]});
+            let layers: Vec<Value> = levels.iter().enumerate().map(one).collect();
+            ("scheduling.koordinator.sh/v1alpha1", "ClusterNetworkTopology", json!({"networkTopologySpec": layers}))
+        }
+        _ => return None,
+    };
+    Some(object(api_version, kind, json!({"name": name}), json!({"spec": spec})))
+}
+
+fn hyper_node(h: &HyperNode) -> Value {
+    let named = |kind: &'static str| move |name: &Str| json!({"type": kind, "selector": {"exactMatch": {"name": &**name}}});
+    let selected = |selector: &LabelSelector| {
+        let labels: Map<String, Value> =
+            selector.0.iter().filter_map(|r| Some((r.key.to_string(), Value::from(&**r.values.first()?)))).collect();
+        json!({"type": "Node", "selector": {"labelMatch": {"matchLabels": labels}}})
+    };
+    let nodes = h.nodes.iter().map(named("Node")).chain(h.children.iter().map(named("HyperNode")));
+    let matched = |pattern: &Pattern| json!({"type": "Node", "selector": {"regexMatch": {"pattern": pattern.as_str()}}});
+    let members: Vec<Value> = nodes.chain(h.selectors.iter().map(selected)).chain(h.patterns.iter().map(matched)).collect();
+    let rest = json!({"spec": {"tier": h.tier, "members": members}});
+    object("topology.volcano.sh/v1alpha1", "HyperNode", json!({"name": &*h.name}), rest)
+}
+
 fn workflow(flow: &Workflow) -> Value {
     let task = |suffix: &str| suffix.rsplit_once('.').map_or(suffix, |(_, name)| name).to_owned();
-    let template = |(name, tasks): (&aisched_model::Str, &Vec<WorkflowTask>)| {
+    let template = |(name, tasks): (&Str, &Vec<WorkflowTask>)| {
         // A list of steps names them `[0].a`: steps of one number are one list.
         let steps = tasks.first().is_some_and(|t| t.suffix.starts_with('['));
         let written = |t: &WorkflowTask| {

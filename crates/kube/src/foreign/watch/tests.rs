@@ -35,8 +35,9 @@ struct Watched {
 fn watched(mock: &Mock) -> Watched {
     let (sender, events) = unbounded_channel();
     let health = Health::default();
+    let gate = Arc::new(Gate::new([AWAITED], sender.clone()));
     let mut task = JoinSet::new();
-    task.spawn(watch(mock.client(), sender, health.clone()));
+    task.spawn(watch(mock.client(), sender, health.clone(), gate));
     Watched { events, health, _task: task }
 }
 
@@ -68,7 +69,8 @@ async fn objects_are_read_in_the_best_version_that_is_served() {
     let mut watched = watched(&mock);
     assert_eq!(watched.next().await, "set Queue(ClusterQueue { name: \"a\", pending: 1, admitted: 0 })");
     assert_eq!(watched.next().await, "gone Queue(\"b\")", "one that cannot be read is not known");
-    assert_eq!(watched.next().await, "gone Queue(\"a\")");
+    let after = [watched.next().await, watched.next().await];
+    assert!(after.contains(&"Synced".into()) && after.contains(&"gone Queue(\"a\")".into()), "{after:?}");
 }
 
 #[tokio::test]
@@ -95,6 +97,7 @@ async fn missing_permission_is_named_and_nothing_waits() {
     }
     let grant = "grant verb \"list\" on resource \"workflows\" in API group \"argoproj.io\" to the scheduler's account";
     assert_eq!(watched.health.problems(), [format!("cannot list workflows.argoproj.io (forbidden): {grant}")]);
+    assert_eq!(watched.next().await, "Synced");
     assert!(watched.events.try_recv().is_err());
 }
 
@@ -109,5 +112,45 @@ async fn objects_of_a_kind_that_is_removed_are_gone() {
     .await;
     let mut watched = watched(&mock);
     assert!(watched.next().await.starts_with("set Queue"));
-    assert_eq!(watched.next().await, "gone Queue(\"a\")");
+    let after = [watched.next().await, watched.next().await];
+    assert!(after.contains(&"Synced".into()) && after.contains(&"gone Queue(\"a\")".into()), "{after:?}");
+}
+
+#[tokio::test]
+async fn the_first_decision_comes_after_the_first_lists() {
+    let mock = Mock::start(|seen: &Seen| match (&*seen.path, seen.is_watch()) {
+        ("/apis", _) => groups(&[("kueue.x-k8s.io", &["v1beta1"])]),
+        ("/apis/kueue.x-k8s.io/v1beta1", _) => resources(&["clusterqueues"]),
+        (_, false) => Answer::list("5", json!([queue("a", json!(1)), queue("b", json!(2))])),
+        (_, true) => Answer::watch(Vec::new()),
+    })
+    .await;
+    let mut watched = watched(&mock);
+    let told = [watched.next().await, watched.next().await, watched.next().await];
+    assert!(told[..2].iter().all(|t| t.starts_with("set Queue")) && told[2] == "Synced", "{told:?}");
+}
+
+#[tokio::test]
+async fn nothing_waits_where_no_other_system_is() {
+    for answer in [|| groups(&[("apps", &["v1"])]), || Answer::status(403, "Forbidden", "no"), Answer::not_served] {
+        let mock = Mock::start(move |_: &Seen| answer()).await;
+        assert_eq!(watched(&mock).next().await, "Synced");
+    }
+}
+
+/// Time is not real: it goes on where nothing else does.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_does_not_come_is_not_waited_for_long() {
+    for hangs in ["/apis", "/apis/kueue.x-k8s.io/v1beta1", "/apis/kueue.x-k8s.io/v1beta1/clusterqueues"] {
+        let mock = Mock::start(move |seen: &Seen| match &*seen.path {
+            path if path == hangs => Answer::Hang,
+            "/apis" => groups(&[("kueue.x-k8s.io", &["v1beta1"])]),
+            "/apis/kueue.x-k8s.io/v1beta1" => resources(&["clusterqueues"]),
+            _ => Answer::not_served(),
+        })
+        .await;
+        let began = tokio::time::Instant::now();
+        assert_eq!(watched(&mock).next().await, "Synced", "{hangs}");
+        assert!(began.elapsed() <= PATIENCE * 3, "{hangs}");
+    }
 }
