@@ -95,17 +95,14 @@ fn pod_that_changes_while_it_is_bound_is_judged_by_what_it_is_now_when_the_bind_
 
 #[test]
 fn pod_that_goes_leaves_nothing_behind_wherever_it_was() {
-    let arrange: [(&str, fn(&mut World)); 3] = [
-        ("refused", |world| drop(world.pod(pod("p")))),
-        ("failed", |world| {
-            world.pod(tolerant("p"));
-            world.bind_ends("p", "n", BindOutcome::Failed("boom".into()));
-        }),
-        ("being bound", |world| drop(world.pod(tolerant("p")))),
-    ];
-    for (state, arrange) in arrange {
+    for (state, pod_there, bind_fails) in
+        [("refused", pod("p"), false), ("failed", tolerant("p"), true), ("being bound", tolerant("p"), false)]
+    {
         let mut world = World::new([cordoned("n")]);
-        arrange(&mut world);
+        world.pod(pod_there);
+        if bind_fails {
+            world.bind_ends("p", "n", BindOutcome::Failed("boom".into()));
+        }
         assert!(world.engine.waits("uid-p"), "{state}");
         world.see(Event::PodGone(PodRef::from(&pod("p"))));
         assert!(!world.engine.waits("uid-p") && !world.engine.is_placed("uid-p"), "{state}");
