@@ -147,6 +147,7 @@ mod tests {
                     plugins: vec![plugin.clone()],
                 })
                 .collect(),
+            cures: Vec::new(),
             has_ai_plugins: true,
             runner_up: None,
             refusals: vec![Verdict { plugin: "NodeResourcesFit", message: "Insufficient cpu".into(), n_nodes: 2 }],

@@ -3,7 +3,7 @@
 
 mod jobs;
 
-use crate::explain::view::DecisionView;
+use crate::explain::view::{CureView, DecisionView};
 use crate::explain::{pod, pods};
 use crate::tables::{Output, Style, note, print, yaml};
 use aisched_core::decision::Decision;
@@ -92,7 +92,7 @@ fn simulate(args: &SimulateArgs, style: Style, console: Console<'_>) -> Result<E
     }
     let mut simulation = Simulation::new(scenario, &args.options());
     let mut latest = Latest::default();
-    let mut take = |decision: &Decision| match args.output {
+    let mut take = |latest: &mut Latest, decision: &Decision| match args.output {
         Output::Table => {
             latest.set(view(&json(decision)?)?);
             Ok(true)
@@ -103,13 +103,16 @@ fn simulate(args: &SimulateArgs, style: Style, console: Console<'_>) -> Result<E
     while let Some(decision) = simulation.next_decision() {
         n_decisions += 1;
         (console.tick)(n_decisions);
-        if !take(&decision)? {
+        if !take(&mut latest, &decision)? {
             return Ok(ExitCode::SUCCESS);
         }
     }
+    for decision in latest.in_order.iter_mut().filter(|d| args.explain && d.node.is_none()) {
+        decision.cures = simulation.cures(&decision.pod).iter().map(CureView::from).collect();
+    }
     let rest = simulation.rest();
     for decision in &rest.held_back {
-        take(decision)?;
+        take(&mut latest, decision)?;
     }
     if args.output == Output::Table {
         (console.out)(&people(&latest.in_order, &rest, args.explain, style))?;

@@ -54,6 +54,21 @@ pub enum NodeChange {
 }
 
 impl Cache {
+    /// A copy of a cluster to try changes on; of its pods only these, which are on one node, can leave.
+    pub(crate) fn to_try<'a>(cluster: &Snapshot, node: &Str, leaving: impl Iterator<Item = &'a Arc<Pod>>) -> Self {
+        let mut cache = Self { snapshot: cluster.clone(), ..Self::default() };
+        for pod in leaving {
+            cache.backends.insert(pod.uid.clone(), backends(pod, cluster));
+            cache.homes.insert(pod.uid.clone(), Home { node: node.clone(), assumed: false });
+        }
+        cache
+    }
+
+    /// What has become of it.
+    pub(crate) fn into_snapshot(self) -> Snapshot {
+        self.snapshot
+    }
+
     /// The cluster as it is now.
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {

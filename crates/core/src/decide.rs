@@ -2,11 +2,13 @@
 //! Leaves out queueing, binding and the cache; the same attempt always gives the same decision, whatever is remembered of earlier ones.
 
 mod columns;
+mod obstacles;
 mod part;
 mod rank;
 mod rows;
 
 pub(crate) use columns::Columns;
+pub(crate) use obstacles::{Obstacle, obstacle, obstacles};
 pub(crate) use rank::Luck;
 pub(crate) use rows::Rows;
 
@@ -134,6 +136,7 @@ pub(crate) fn decide_with(profile: &Profile, attempt: &Attempt<'_>, choice: Choi
         runner_up: runner_up(&ranking, nodes),
         refusals,
         nodes: report(&parts, nodes, rows, &ranking, &scored, &mut explained, choice),
+        cures: Vec::new(),
         has_ai_plugins: profile.has_ai_plugins(),
     };
     drop(scored);

@@ -1,6 +1,7 @@
 //! A decision and its explanation, in the shape that `--output json`, the API and the logs show (`product.md` §4).
 //! Made by `decide`; holds plain values only, so that it can be kept, sent and compared.
 
+use crate::cures::Cure;
 use aisched_model::Str;
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -42,6 +43,9 @@ pub struct Decision {
     pub refusals: Vec<Verdict>,
     /// Nodes: the feasible ones by falling total, then the others by name.
     pub nodes: Vec<NodeReport>,
+    /// What would cure the refusal, the smallest changes first: worked out only when somebody asks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cures: Vec<Cure>,
     /// Whether the profile has AI storage plugins, so that the decision is logged for every pod.
     #[serde(skip)]
     pub has_ai_plugins: bool,

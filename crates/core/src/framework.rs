@@ -1,6 +1,7 @@
 //! What a plugin is: it prepares for one pod, then judges and scores nodes, and says which events could change a refusal.
 //! Leaves out the plugins themselves (`plugins/`) and the order of things (`decide`).
 
+use crate::cures::Change;
 use crate::decision::Components;
 use crate::plugins::args::DefaultPreemptionArgs;
 use crate::workload_profile::WorkloadProfile;
@@ -60,6 +61,12 @@ pub trait Plugin: Send + Sync {
     /// round before it could prepare.
     fn has_remedies(&self) -> bool {
         false
+    }
+
+    /// What would have to be different for it not to refuse the pod whatever the node; nothing when it knows of nothing. Asked on request.
+    fn cure(&self, attempt: &Attempt<'_>) -> Vec<Change> {
+        let _ = attempt;
+        Vec::new()
     }
 
     /// Looks at the pod once, before any node.
@@ -222,6 +229,13 @@ pub trait Filter {
     fn detail(&self, node: &NodeInfo) -> Option<String> {
         let _ = node;
         None
+    }
+
+    /// What would have to be different for it to let the pod onto a node that it refuses, all together; nothing when it knows of nothing.
+    /// Asked on request.
+    fn cure(&self, node: &NodeInfo) -> Vec<Change> {
+        let _ = node;
+        Vec::new()
     }
 
     /// What has to be done about the pod's volumes before it is bound to this node; `None`: nothing.

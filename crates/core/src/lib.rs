@@ -9,6 +9,7 @@ mod ages;
 mod attached;
 pub mod cache;
 pub mod consult;
+pub mod cures;
 pub mod decide;
 pub mod decision;
 pub mod devices;

@@ -161,6 +161,7 @@ mod tests {
             runner_up: None,
             refusals: Vec::new(),
             nodes: (0..20).map(report).collect(),
+            cures: Vec::new(),
             has_ai_plugins: true,
         };
         Record { decision: decision.into(), salt: 0, at: 0, attempt: 1, waited_ms: 0, took: Took::default() }

@@ -3,6 +3,7 @@
 
 use crate::ages::date;
 use crate::consult::Heard;
+use crate::cures::{Cure, find};
 use crate::decide::{Choice, decide};
 use crate::decision::Decision;
 use crate::event::{Event, Millis};
@@ -76,8 +77,18 @@ impl View {
             decision.message = Some((**reason).into());
         } else if let Some(node) = decision.node.take() {
             decision.message = Some(format!("waits for its next attempt; as the cluster is now, it would go to {node}"));
+        } else {
+            decision.cures = cures_alone(profile, &self.snapshot, &self.config, waiting);
         }
         Some(decision)
+    }
+
+    /// What would cure a waiting pod's refusal; nothing where it would fit, or is held back whatever the nodes.
+    #[must_use]
+    pub fn cures(&self, held: &Held) -> Vec<Cure> {
+        let scheduler_name = &held.waiting.pod.spec.scheduler_name;
+        let profile = self.profiles.iter().find(|p| p.scheduler_name == *scheduler_name).filter(|_| held.held.is_none());
+        profile.map_or(Vec::new(), |profile| cures_alone(profile, &self.snapshot, &self.config, &held.waiting))
     }
 
     /// The objects as the events that would tell an engine of them: pods last, those without a node at the very end.
@@ -111,6 +122,14 @@ impl View {
         all.sort_by_key(|h| h.waiting.place());
         all
     }
+}
+
+/// What would cure one waiting pod's refusal.
+pub(crate) fn cures_alone(profile: &Profile, snapshot: &Snapshot, config: &Config, waiting: &Waiting) -> Vec<Cure> {
+    let policy = waiting.policy.as_deref();
+    let workload = WorkloadProfile::resolve(&waiting.pod, policy.map(|p| (p, waiting.policy_source)), config, snapshot);
+    let attempt = Attempt { snapshot, pod: &waiting.judged, workload: &workload, policy, config };
+    find(profile, &attempt, waiting.policy_source)
 }
 
 /// Decides for one waiting pod on a cluster, with nothing remembered and nobody else heard.

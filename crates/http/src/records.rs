@@ -1,6 +1,7 @@
 //! Decisions with when and how they came about, waiting pods by reason, and the lines of the stream: in the shapes that the API shows.
 //! Leaves out a decision's own shape: that is the core's (`product.md` §4).
 
+use aisched_core::cures::Cure;
 use aisched_core::decision::{Decision, RunnerUp};
 use aisched_core::event::Millis;
 use aisched_core::records::Record;
@@ -89,6 +90,9 @@ impl<'a> Line<'a> {
     }
 }
 
+/// Groups whose cures are worked out: the largest.
+const CURED: usize = 10;
+
 /// Waiting pods, those of the same reason together.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -106,6 +110,8 @@ struct Group {
     n_pods: usize,
     /// The first of them in the order in which they are tried.
     pods: Vec<WaitingPod>,
+    /// What would cure the refusal of the first one.
+    cures: Vec<Cure>,
 }
 
 #[derive(Debug, Serialize)]
@@ -123,7 +129,7 @@ struct WaitingPod {
 impl WaitingView {
     /// The pods of `namespace` (of all without one), at most `limit` of each reason; the reason of most pods first.
     pub(crate) fn new(view: &View, namespace: Option<&str>, limit: usize) -> Self {
-        let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+        let mut groups: BTreeMap<String, (Group, &Held)> = BTreeMap::new();
         let mut n_waiting = 0;
         for held in view.in_queue_order() {
             if namespace.is_some_and(|ns| *held.waiting.pod.namespace != *ns) {
@@ -131,7 +137,8 @@ impl WaitingView {
             }
             n_waiting += 1;
             let reason = reason(held);
-            let group = groups.entry(reason.clone()).or_insert_with(|| Group { reason, plugins: Vec::new(), n_pods: 0, pods: Vec::new() });
+            let new = || (Group { reason: reason.clone(), plugins: Vec::new(), n_pods: 0, pods: Vec::new(), cures: Vec::new() }, held);
+            let (group, _) = groups.entry(reason.clone()).or_insert_with(new);
             group.n_pods += 1;
             for plugin in &held.waiting.refused_by {
                 if !group.plugins.contains(plugin) {
@@ -142,9 +149,10 @@ impl WaitingView {
                 group.pods.push(waiting_pod(held, view.now));
             }
         }
-        let mut groups: Vec<Group> = groups.into_values().collect();
-        groups.sort_by_key(|g| std::cmp::Reverse(g.n_pods));
-        Self { n_waiting, groups }
+        let mut groups: Vec<(Group, &Held)> = groups.into_values().collect();
+        groups.sort_by_key(|(group, _)| std::cmp::Reverse(group.n_pods));
+        groups.iter_mut().take(CURED).for_each(|(group, first)| group.cures = view.cures(first));
+        Self { n_waiting, groups: groups.into_iter().map(|(group, _)| group).collect() }
     }
 }
 

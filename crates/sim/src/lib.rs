@@ -15,6 +15,8 @@ pub mod storm;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_cures;
+#[cfg(test)]
 mod tests_gangs;
 pub mod what_if;
 

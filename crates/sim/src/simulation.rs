@@ -2,6 +2,7 @@
 //! Decides nothing itself; the same loop runs in production with a real clock and a real API server.
 
 use crate::{Scenario, devices, storage};
+use aisched_core::cures::Cure;
 use aisched_core::decision::Decision;
 use aisched_core::engine::{Engine, EngineOptions};
 use aisched_core::event::{Action, ApiEvent, BindOutcome, Event, Millis, PodRef, PolicyAnswer, Regarding};
@@ -171,6 +172,12 @@ impl Simulation {
         self.decisions.pop_front()
     }
 
+    /// The cluster.
+    #[cfg(test)]
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        self.engine.snapshot()
+    }
+
     /// The virtual time.
     pub(crate) fn now(&self) -> Millis {
         self.now
@@ -203,6 +210,14 @@ impl Simulation {
         if let Some(pod) = self.pods.remove(uid) {
             self.happens(Event::PodGone(PodRef::from(&*pod)));
         }
+    }
+
+    /// What would cure the refusal of a pod that waits, by `namespace/name`; nothing where nothing is known to.
+    #[must_use]
+    pub fn cures(&self, pod: &str) -> Vec<Cure> {
+        let view = self.engine.view(self.now);
+        let held = pod.split_once('/').and_then(|(namespace, name)| view.waiting(namespace, name));
+        held.map_or(Vec::new(), |held| view.cures(held))
     }
 
     /// The pods as the virtual API server holds them.
@@ -252,7 +267,7 @@ impl Simulation {
         lost.into_iter().map(|(node, n)| format!("node {node} is not there, and {n} pod(s) on it take up no room")).collect()
     }
 
-    fn happens(&mut self, event: Event) {
+    pub(crate) fn happens(&mut self, event: Event) {
         self.engine.handle(self.now, event);
     }
 

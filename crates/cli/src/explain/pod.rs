@@ -1,7 +1,7 @@
 //! One pod's decision as a person reads it: verdict, what the pod was taken to be, filters, scores, runner-up.
 //! Leaves out JSON: that is the decision itself.
 
-use super::view::{DecisionView, FieldView, Milli, NodeReport, Part, PolicyView};
+use super::view::{CureView, DecisionView, FieldView, Milli, NodeReport, Part, PolicyView};
 use crate::tables::{Style, duration, plain};
 use aisched_model::config::AI_PLUGINS;
 use std::fmt::Write;
@@ -15,7 +15,8 @@ const LISTED: usize = 20;
 pub(crate) fn explain(decision: &DecisionView, style: Style) -> String {
     let mut text = verdict(decision, style);
     text.push_str(&origins(decision));
-    let sections = [filters(decision, style), scores(decision, style), components(decision, style), refusals(decision, style)];
+    let sections =
+        [filters(decision, style), cures(decision, style), scores(decision, style), components(decision, style), refusals(decision, style)];
     for section in sections.iter().filter(|s| !s.is_empty()) {
         text.push('\n');
         text.push_str(section);
@@ -86,6 +87,16 @@ fn filters(decision: &DecisionView, style: Style) -> String {
     let mut text = style.table(&["NODES", "REFUSED BY", "REASON"], &[0], &funnel.iter().map(row).collect::<Vec<_>>());
     text.push_str(&incomplete(decision));
     text
+}
+
+/// The smallest changes with which the pod would fit, by node.
+fn cures(decision: &DecisionView, style: Style) -> String {
+    if decision.cures.is_empty() {
+        return String::new();
+    }
+    let changes = |cure: &CureView| cure.changes.iter().map(|change| change.text.as_str()).collect::<Vec<_>>().join(" and ");
+    let rows: Vec<Vec<String>> = decision.cures.iter().map(|cure| vec![cure.node.clone(), changes(cure)]).collect();
+    style.table(&["WOULD FIT ON", "WITH"], &[], &rows)
 }
 
 /// Says when the decision does not report on all nodes.

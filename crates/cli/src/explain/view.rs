@@ -1,6 +1,7 @@
 //! A decision read back from its JSON (`product.md` §4), and what decided it.
 //! Leaves out how it looks on a screen.
 
+use aisched_core::cures::Cure;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
@@ -24,6 +25,28 @@ pub(crate) struct DecisionView {
     pub(crate) n_feasible: usize,
     /// Feasible ones by falling total, then the others.
     pub(crate) nodes: Vec<NodeReport>,
+    #[serde(default)]
+    pub(crate) cures: Vec<CureView>,
+}
+
+/// What would make a pod fit on a node.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub(crate) struct CureView {
+    pub(crate) node: String,
+    pub(crate) changes: Vec<ChangeView>,
+}
+
+impl From<&Cure> for CureView {
+    fn from(cure: &Cure) -> Self {
+        let changes = cure.changes.iter().map(|change| ChangeView { text: change.text() }).collect();
+        Self { node: cure.node.to_string(), changes }
+    }
+}
+
+/// One change, in words that follow the node's name.
+#[derive(Clone, Debug, serde::Deserialize)]
+pub(crate) struct ChangeView {
+    pub(crate) text: String,
 }
 
 /// Where the policy came from.

@@ -1,9 +1,11 @@
 //! What the AI storage plugins share: APOLLO's node preferences, what is left of nodes' I/O budgets, components and their sums.
 //! Leaves out every table: those are the plugins' own (`scoring.md` §§3–5).
 
+use crate::cures::Change;
 use crate::decision::{Component, Components};
 use crate::framework::{Attempt, MAX_SCORE};
 use aisched_model::pod::Pod;
+use aisched_model::workload::Tier;
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
@@ -12,6 +14,11 @@ use core::cmp::Reverse;
 
 /// Said of a node that APOLLO's policy rules out.
 pub(super) const NOT_ALLOWED: &str = "node(s) were not allowed by the APOLLO policy";
+/// That a node has a tier.
+pub(super) fn has_tier(tier: Tier) -> Change {
+    Change::Label(format!("storage-tier/{}", tier.as_str()).into(), Some("true".into()))
+}
+
 /// More nodes than this are counted, not named, in an explanation.
 const NAMED_NODES: usize = 10;
 

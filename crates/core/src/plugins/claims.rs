@@ -2,14 +2,17 @@
 //! and which of them no plugin tells apart. Leaves out every rule of a single plugin.
 
 use super::volume_zone::named_zones;
+use crate::cures::Change;
+use crate::framework::Attempt;
 use aisched_model::Str;
 use aisched_model::pod::{Pod, PodSpec, PodVolume};
 use aisched_model::selector::{NodeSelectorTerm, Operator, Requirement};
 use aisched_model::snapshot::Snapshot;
-use aisched_model::volume::{Claim, Volume};
+use aisched_model::volume::{BindingMode, Claim, Volume};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hash, Hasher};
 use foldhash::fast::FixedState;
 
@@ -30,6 +33,19 @@ pub(super) fn refers_to_claim(pod: &Pod, claim: &Claim) -> bool {
 pub(super) fn not_owned(pod: &Pod, claim: &Claim) -> Option<String> {
     (claim.owner_uid.as_ref() != Some(&pod.uid))
         .then(|| format!("PVC {}/{} was not created for pod {} (pod is not owner)", claim.namespace, claim.name, pod.full_name()))
+}
+
+/// The pod's claims that are no use wherever it goes: missing, lost, on their way out, another's, or not bound although they should be.
+pub(super) fn unusable(attempt: &Attempt<'_>) -> Vec<Change> {
+    let (pod, snapshot) = (attempt.pod, attempt.snapshot);
+    let waits = |claim: &Claim| {
+        let class = claim.storage_class.as_ref().and_then(|class| snapshot.classes.get(class));
+        class.is_some_and(|class| class.binding_mode == BindingMode::WaitForFirstConsumer) && claim.volume.is_none()
+    };
+    let bound = |claim: &Claim| claim.bind_completed && claim.volume.as_ref().is_some_and(|volume| snapshot.volumes.contains_key(volume));
+    let is_sound = |claim: &Claim| !claim.lost && !claim.deleting && (bound(claim) || waits(claim));
+    let unusable = pod.claims().filter(|name| !snapshot.claim(&pod.namespace, name).is_some_and(|claim| is_sound(claim)));
+    unusable.map(Change::Claim).collect()
 }
 
 pub(super) fn claim_not_found(name: &str) -> String {

@@ -38,6 +38,11 @@ impl Domains {
         self.0.len()
     }
 
+    /// The domain of the lowest number; of several, the first by name.
+    pub(super) fn emptiest(&self) -> Option<&Str> {
+        self.0.iter().min_by_key(|(value, n)| (**n, *value)).map(|(value, _)| value)
+    }
+
     /// The numbers of all domains, in no order.
     pub(super) fn numbers(&self) -> impl Iterator<Item = i64> {
         self.0.values().copied()

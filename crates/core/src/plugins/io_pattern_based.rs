@@ -1,7 +1,8 @@
 //! Prefers nodes whose resources suit what a preprocessing workload does; refuses nodes without computational storage where it is required.
 //! Source: `scoring.md` §5. Leaves out what the workload does (its traits): that is `workload_profile`'s.
 
-use super::ai_storage::{Preferences, Text, bounded, components, hints_changed, total};
+use super::ai_storage::{Preferences, Text, bounded, components, has_tier, hints_changed, total};
+use crate::cures::Change;
 use crate::decision::Components;
 use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal, Score};
 use crate::workload_profile::Source;
@@ -13,6 +14,7 @@ use aisched_model::workload::Tier;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// From this many cores on a node has plenty for a workload that computes much.
@@ -74,6 +76,10 @@ impl Filter for CsdOnly {
         let tiers: Vec<&str> = node.node.storage.tiers.iter().map(Tier::as_str).collect();
         let has = if tiers.is_empty() { "no known tier".into() } else { tiers.join(", ") };
         Some(format!("requires csd ({}), the node has {has}", self.source.as_str()))
+    }
+
+    fn cure(&self, _node: &NodeInfo) -> Vec<Change> {
+        vec![has_tier(Tier::Csd)]
     }
 }
 

@@ -49,6 +49,8 @@ pub use node_resources_fit::NodeResourcesFit;
 pub use pod_topology_spread::PodTopologySpread;
 pub use volume_binding::VolumeBinding;
 
+pub(crate) use node_resources_fit::amount;
+
 use crate::framework::Plugin;
 use crate::preemption::DefaultPreemption;
 use alloc::boxed::Box;

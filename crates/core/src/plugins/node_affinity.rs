@@ -3,6 +3,7 @@
 
 use super::ai_storage::NOT_ALLOWED;
 use super::args::NodeAffinityArgs;
+use crate::cures::Change;
 use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal, Scale, Score, Trait};
 use crate::policy_terms::requirement;
 use aisched_model::Str;
@@ -126,6 +127,21 @@ impl Filter for Required<'_> {
         Some(Refusal::unresolvable(if of_policy { NOT_ALLOWED } else { "node(s) didn't match Pod's node affinity/selector" }))
     }
 
+    /// The labels of the selector, and those of the term that lacks the fewest.
+    fn cure(&self, node: &NodeInfo) -> Vec<Change> {
+        let node = &*node.node;
+        let selector = self.spec.node_selector.iter().filter(|(key, value)| !node.labels.has(key, value));
+        let selector = selector.map(|(key, value)| Change::Label(key.clone(), Some(value.clone())));
+        let terms = [self.added, self.spec.node_affinity.required.as_deref()].into_iter().flatten();
+        let lacking: Option<Vec<Vec<Change>>> =
+            terms.map(|terms| terms.iter().filter_map(|t| lacks(t, node)).min_by_key(Vec::len)).collect();
+        let Some(lacking) = lacking else { return Vec::new() };
+        let mut all: Vec<Change> = selector.chain(lacking.into_iter().flatten()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     fn detail(&self, node: &NodeInfo) -> Option<String> {
         let Requirement { key, operator, values } = self.broken_constraint(&node.node)?;
         let mut wanted = format!("{key} {operator:?}");
@@ -136,6 +152,25 @@ impl Filter for Required<'_> {
         let has = node.node.labels.get(key).map_or_else(|| "is not there".into(), |v| format!("is {v:?}"));
         Some(format!("APOLLO requires {wanted}; the label {has}"))
     }
+}
+
+/// The labels that a node would have to have for a term to match; `None` when labels are not enough.
+fn lacks(term: &NodeSelectorTerm, node: &Node) -> Option<Vec<Change>> {
+    let by_name = NodeSelectorTerm { labels: Vec::new(), fields: term.fields.clone() };
+    if term.labels.is_empty() && term.fields.is_empty() || (!term.fields.is_empty() && !by_name.matches(&node.name, &node.labels)) {
+        return None;
+    }
+    let change = |r: &Requirement| {
+        let value = match r.operator {
+            Operator::In => Some(r.values.first()?.clone()),
+            Operator::Exists => Some("true".into()),
+            Operator::NotIn | Operator::DoesNotExist => None,
+            Operator::Gt => Some(format!("{}", r.values.first()?.parse::<i64>().ok()?.checked_add(1)?).into()),
+            Operator::Lt => Some(format!("{}", r.values.first()?.parse::<i64>().ok()?.checked_sub(1)?).into()),
+        };
+        Some(Change::Label(r.key.clone(), value))
+    };
+    term.labels.iter().filter(|r| !r.matches(&node.labels)).map(change).collect()
 }
 
 struct Preferred<'a> {

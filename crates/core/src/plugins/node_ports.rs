@@ -1,11 +1,13 @@
 //! Refuses nodes where a host port that the pod wants is in use.
 //! Leaves out which containers' ports count: `aisched-kube` has sorted that out.
 
+use crate::cures::{Change, leaves};
 use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal};
 use aisched_model::node::NodeInfo;
 use aisched_model::pod::{HostPort, Pod};
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// kube-scheduler's plugin of the same name.
 pub(crate) struct NodePorts;
@@ -57,6 +59,11 @@ impl Filter for FreePorts<'_> {
         let (wanted, used) = first_conflict(self.wanted, &node.used_ports)?;
         Some(format!("wants {} {}:{}, in use on {}", wanted.protocol, wanted.ip, wanted.port, used.ip))
     }
+
+    fn cure(&self, node: &NodeInfo) -> Vec<Change> {
+        let in_the_way = node.pods.iter().filter(|p| first_conflict(self.wanted, &p.pod.spec.host_ports).is_some());
+        in_the_way.map(|p| leaves(&p.pod)).collect()
+    }
 }
 
 /// The first wanted port that is in use, and by what.
@@ -72,7 +79,6 @@ fn conflict(a: &HostPort, b: &HostPort) -> bool {
 mod tests {
     use super::*;
     use crate::fixture::{Cluster, node, pod, with};
-    use alloc::vec::Vec;
 
     const REASON: &str = "node(s) didn't have free ports for the requested pod ports";
 

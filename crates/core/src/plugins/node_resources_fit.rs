@@ -3,6 +3,7 @@
 
 use super::args::{NodeResourcesFitArgs, ShapePoint, StrategyKind};
 use super::resource_scoring::{Basis, ScoredResources, scored_resources};
+use crate::cures::Change;
 use crate::framework::{Attempt, ClusterEvent, Filter, MAX_SCORE, Plugin, Prepared, Reads, Refusal, RefusalCode, Score};
 use aisched_model::Str;
 use aisched_model::devices::Inventory;
@@ -171,6 +172,14 @@ impl Filter for Request<'_> {
         self.shortages(&room(node), |shortage| details.push(shortage.detail()));
         (!details.is_empty()).then(|| details.join("; "))
     }
+
+    fn cure(&self, node: &NodeInfo) -> Vec<Change> {
+        let mut changes = Vec::new();
+        self.shortages(&room(node), |Shortage { name, requested, used, offered }| {
+            changes.push(Change::Resource(name.into(), requested.saturating_add(used).saturating_sub(offered)));
+        });
+        changes
+    }
 }
 
 impl Shortage<'_> {
@@ -196,7 +205,7 @@ impl Shortage<'_> {
 }
 
 /// An amount as a Kubernetes quantity, exactly: a rounded one may look as if it fitted.
-fn amount(resource: &str, n: i64) -> String {
+pub(crate) fn amount(resource: &str, n: i64) -> String {
     match resource {
         "cpu" => format!("{n}m"),
         "memory" | "ephemeral-storage" if n > 0 && n % (1 << 20) == 0 => format!("{}Mi", n >> 20),

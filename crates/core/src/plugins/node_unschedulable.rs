@@ -1,9 +1,12 @@
 //! Refuses cordoned nodes to pods that do not tolerate it.
 //! Does not look at taints in general: see `taint_toleration`.
 
+use crate::cures::Change;
 use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal, Trait};
 use aisched_model::node::{NodeInfo, Taint};
 use aisched_model::pod::{Pod, TaintEffect};
+use alloc::vec;
+use alloc::vec::Vec;
 
 /// The taint that a cordoned node carries.
 const UNSCHEDULABLE_KEY: &str = "node.kubernetes.io/unschedulable";
@@ -52,6 +55,10 @@ impl Filter for Cordoned {
 
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
         node.node.unschedulable.then(|| Refusal::unresolvable("node(s) were unschedulable"))
+    }
+
+    fn cure(&self, _node: &NodeInfo) -> Vec<Change> {
+        vec![Change::Uncordon]
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::claims::{claim_not_found, not_owned, refers_to_claim};
 use crate::attached::{inline, volumes_of};
+use crate::cures::Change;
 use crate::features::Features;
 use crate::framework::{Attempt, ClusterEvent, Fact, Filter, Plugin, Prepared, Reads, Refusal};
 use aisched_model::Str;
@@ -12,6 +13,7 @@ use aisched_model::snapshot::Snapshot;
 use aisched_model::volume::{CsiNode, DriverVolume};
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// kube-scheduler's plugin of the same name.
@@ -176,6 +178,16 @@ impl Filter for Limits {
             Excess::TooMany { driver, in_use, new, limit } => {
                 Some(format!("{driver}: {in_use} attached, {new} more wanted, at most {limit}"))
             }
+        }
+    }
+
+    fn cure(&self, node: &NodeInfo) -> Vec<Change> {
+        match self.excess(node) {
+            Some(Excess::TooMany { driver, in_use, new, limit }) => {
+                let wanted = i32::try_from(in_use + new).unwrap_or(i32::MAX);
+                vec![Change::Volumes(driver.into(), wanted.saturating_sub(limit))]
+            }
+            Some(Excess::NoDriver(_)) | None => Vec::new(),
         }
     }
 }

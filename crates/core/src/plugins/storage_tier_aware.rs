@@ -3,7 +3,8 @@
 
 mod io;
 
-use super::ai_storage::{Text, bounded, components, hints_changed, share, total};
+use super::ai_storage::{Text, bounded, components, has_tier, hints_changed, share, total};
+use crate::cures::Change;
 use crate::decision::Components;
 use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal, RefusalCode, Score};
 use crate::workload_profile::{Source, Sourced, WorkloadProfile};
@@ -88,6 +89,11 @@ impl Filter for Strict {
         }
         let reasons: SmallVec<_> = self.io.iter().flat_map(|io| io.reasons(node)).map(Cow::Borrowed).collect();
         (!reasons.is_empty()).then_some(Refusal { code: RefusalCode::Unschedulable, reasons })
+    }
+
+    fn cure(&self, node: &NodeInfo) -> Vec<Change> {
+        let tier = self.missed_tier(node).map(|(tier, _)| has_tier(tier));
+        tier.into_iter().chain(self.io.iter().flat_map(|io| io.missing(node))).collect()
     }
 
     fn detail(&self, node: &NodeInfo) -> Option<String> {

@@ -1,6 +1,7 @@
 //! Refuses nodes with hard taints that the pod does not tolerate, and avoids soft ones.
 //! Leaves out cordoned nodes (`node_unschedulable`) and evicting pods that run already.
 
+use crate::cures::Change;
 use crate::features::Features;
 use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal, Scale, Score, Trait};
 use aisched_model::node::{NodeInfo, Taint};
@@ -69,12 +70,21 @@ impl Filter for Hard<'_> {
         let value = if taint.value.is_empty() { String::new() } else { format!("={}", taint.value) };
         Some(format!("taint {}{value}:{:?} is not tolerated", taint.key, taint.effect))
     }
+
+    fn cure(&self, node: &NodeInfo) -> Vec<Change> {
+        untolerated(&node.node.taints, self.tolerations, self.compare).map(Change::taint).collect()
+    }
 }
 
 /// The first taint that keeps the pod away.
 fn first_untolerated<'a>(taints: &'a [Taint], tolerations: &[Toleration], compare: bool) -> Option<&'a Taint> {
+    untolerated(taints, tolerations, compare).next()
+}
+
+/// The taints that keep the pod away.
+fn untolerated<'a>(taints: &'a [Taint], tolerations: &[Toleration], compare: bool) -> impl Iterator<Item = &'a Taint> {
     let is_hard = |taint: &&Taint| matches!(taint.effect, TaintEffect::NoSchedule | TaintEffect::NoExecute);
-    taints.iter().filter(is_hard).find(|taint| !tolerations.iter().any(|t| t.tolerates(taint, compare)))
+    taints.iter().filter(is_hard).filter(move |taint| !tolerations.iter().any(|t| t.tolerates(taint, compare)))
 }
 
 struct Soft<'a> {

@@ -4,8 +4,9 @@
 mod claims;
 
 use super::args::VolumeBindingArgs;
-use super::claims::refers_to_claim;
+use super::claims::{refers_to_claim, unusable};
 use super::node_resources_fit::interpolate;
+use crate::cures::Change;
 use crate::features::Features;
 use crate::framework::{Attempt, ClusterEvent, Filter, MAX_SCORE, Plugin, Prepared, Reads, Refusal, RefusalCode, Score, Trait};
 use aisched_model::Str;
@@ -44,6 +45,10 @@ impl Plugin for VolumeBinding {
                 if scores { prepared.and_score(Room { claims, args: &self.args }) } else { prepared }
             }
         }
+    }
+
+    fn cure(&self, attempt: &Attempt<'_>) -> Vec<Change> {
+        unusable(attempt)
     }
 
     fn helps(&self, pod: &Pod, event: &ClusterEvent<'_>) -> bool {
@@ -98,6 +103,11 @@ impl Filter for Fit<'_> {
             Obstacles { out_of_reach: Some(volume), .. } => Some(format!("volume {}", volume.name)),
             Obstacles { .. } => None,
         }
+    }
+
+    fn cure(&self, node: &NodeInfo) -> Vec<Change> {
+        let Err(obstacles) = self.claims.on(node) else { return Vec::new() };
+        obstacles.claims().map(|name| Change::Claim(name.clone())).collect()
     }
 
     fn volumes(&self, node: &NodeInfo) -> Option<VolumePlan> {

@@ -1,7 +1,8 @@
 //! Refuses nodes where a pod's disk is in use by another, and claims for one pod only that have a user already.
 //! Leaves out which kinds of disks cannot be shared: the model names the kinds.
 
-use super::claims::{claim_not_found, uses_claim};
+use super::claims::{claim_not_found, unusable, uses_claim};
+use crate::cures::{Change, leaves};
 use crate::framework::{Attempt, ClusterEvent, Filter, Plugin, Prepared, Reads, Refusal};
 use aisched_model::Str;
 use aisched_model::node::NodeInfo;
@@ -40,6 +41,10 @@ impl Plugin for VolumeRestrictions {
             return Prepared::default();
         }
         Prepared::filter(Restricted { pod, in_use })
+    }
+
+    fn cure(&self, attempt: &Attempt<'_>) -> Vec<Change> {
+        unusable(attempt)
     }
 
     fn helps(&self, pod: &Pod, event: &ClusterEvent<'_>) -> bool {
@@ -128,6 +133,15 @@ impl Filter for Restricted<'_> {
             return Some(format!("{disk:?} is in use by {by}"));
         }
         self.claim_in_use(node).map(|claim| format!("claim {claim} is for one pod only"))
+    }
+
+    /// A user of a claim on another node is not seen from this one.
+    fn cure(&self, node: &NodeInfo) -> Vec<Change> {
+        let users = node.pods.iter().filter(|p| {
+            let same = p.pod.namespace == self.pod.namespace;
+            shared_disk(self.pod, &p.pod).is_some() || (same && self.in_use.iter().any(|(name, _)| p.pod.claims().any(|c| c == **name)))
+        });
+        users.map(|p| leaves(&p.pod)).collect()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Refuses nodes outside the zones and regions that the labels of a pod's bound volumes name.
 //! Leaves out node affinity of volumes and claims that are not bound yet: that is `volume_binding`'s.
 
-use super::claims::{claim_not_found, class_not_found, uses_claim, volume_not_found};
+use super::claims::{claim_not_found, class_not_found, unusable, uses_claim, volume_not_found};
+use crate::cures::Change;
 use crate::framework::{Attempt, ClusterEvent, Fact, Filter, Plugin, Prepared, Reads, Refusal};
 use aisched_model::Str;
 use aisched_model::labels::Labels;
@@ -33,12 +34,16 @@ impl Plugin for VolumeZone {
         for volume in &attempt.pod.spec.volumes {
             let PodVolume::Claim { claim, .. } = volume else { continue };
             match bound_volume(attempt, claim) {
-                Ok(Some(volume)) => zones.extend(named_zones(volume).map(|zones| (&*volume.name, zones))),
+                Ok(Some(volume)) => zones.extend(named_zones(volume).map(|zones| Named { volume: &volume.name, claim, zones })),
                 Ok(None) => {}
                 Err(refusal) => return Prepared::refuse(refusal),
             }
         }
         if zones.is_empty() { Prepared::default() } else { Prepared::filter(InZone { zones }) }
+    }
+
+    fn cure(&self, attempt: &Attempt<'_>) -> Vec<Change> {
+        unusable(attempt)
     }
 
     fn helps(&self, pod: &Pod, event: &ClusterEvent<'_>) -> bool {
@@ -89,26 +94,31 @@ pub(super) fn named_zones(volume: &Volume) -> impl Iterator<Item = Zones<'_>> {
     })
 }
 
+/// The zones of a claim's volume.
+struct Named<'a> {
+    volume: &'a Str,
+    claim: &'a Str,
+    zones: Zones<'a>,
+}
+
 struct InZone<'a> {
-    /// By volume.
-    zones: Vec<(&'a str, Zones<'a>)>,
+    zones: Vec<Named<'a>>,
 }
 
 impl InZone<'_> {
-    fn conflict(&self, labels: &Labels) -> Option<&(&str, Zones<'_>)> {
-        if TOPOLOGY.iter().all(|(key, _)| !labels.contains_key(key)) {
-            return None; // a cluster of one zone need not label its nodes
-        }
-        self.zones.iter().find(|(_, zones)| {
+    fn conflicts(&self, labels: &Labels) -> impl Iterator<Item = &Named<'_>> {
+        // A cluster of one zone need not label its nodes.
+        let labelled = TOPOLOGY.iter().any(|(key, _)| labels.contains_key(key));
+        self.zones.iter().filter(move |Named { zones, .. }| {
             let here = labels.get(zones.key).or_else(|| labels.get(zones.key_today));
-            here.is_none_or(|here| !zones.values.contains(&&**here))
+            labelled && here.is_none_or(|here| !zones.values.contains(&&**here))
         })
     }
 }
 
 impl Filter for InZone<'_> {
     fn reads(&self) -> Reads {
-        let facts = self.zones.iter().flat_map(|(_, zones)| {
+        let facts = self.zones.iter().flat_map(|Named { zones, .. }| {
             let values = zones.values.iter().map(|value| Fact::Name(Str::from(*value)));
             [Fact::Name(zones.key.into()), Fact::Number(zones.values.len() as u64)].into_iter().chain(values)
         });
@@ -120,13 +130,17 @@ impl Filter for InZone<'_> {
     }
 
     fn check(&self, node: &NodeInfo) -> Option<Refusal> {
-        self.conflict(&node.node.labels)?;
+        self.conflicts(&node.node.labels).next()?;
         Some(Refusal::unresolvable("node(s) had no available volume zone"))
     }
 
     fn detail(&self, node: &NodeInfo) -> Option<String> {
-        let (volume, zones) = self.conflict(&node.node.labels)?;
+        let Named { volume, zones, .. } = self.conflicts(&node.node.labels).next()?;
         Some(format!("volume {volume} is in {}={}", zones.key, zones.values.join("__")))
+    }
+
+    fn cure(&self, node: &NodeInfo) -> Vec<Change> {
+        self.conflicts(&node.node.labels).map(|named| Change::Claim(named.claim.clone())).collect()
     }
 }
 

@@ -60,6 +60,10 @@ async fn waiting_pod_is_explained_on_the_cluster_as_it_is() {
     let waiting = World::with(engine).await.admin("/api/v1/decisions/default/waiting").await.json();
     assert_eq!(waiting["node"], Value::Null);
     assert_eq!(waiting["message"], "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.");
+    let change =
+        json!({"kind": "label", "key": "kubernetes.io/hostname", "value": "node-z", "text": "label it kubernetes.io/hostname=node-z"});
+    let cures = json!([{"node": "node-a", "changes": [change]}, {"node": "node-b", "changes": [change]}]);
+    assert_eq!(waiting["cures"], cures);
     engine = crate::world::engine();
     let labels = [("kubernetes.io/hostname", "node-z")].into();
     let node = aisched_model::node::Node { name: "node-z".into(), labels, ..Default::default() };

@@ -12,7 +12,6 @@ use aisched_model::config::Config;
 use aisched_model::labels::Labels;
 use aisched_model::node::Node;
 use aisched_model::owners::{OwnerId, OwnerKind};
-use aisched_model::pod::TaintEffect;
 use aisched_model::resources::Resources;
 use aisched_model::selector::LabelSelector;
 use serde_json::{Map, Value, json};
@@ -92,7 +91,7 @@ fn labels(labels: &Labels) -> Value {
 fn node(node: &Node) -> Value {
     let mut allocatable = quantities(&node.allocatable);
     allocatable.insert("pods".into(), node.allocatable_pods.to_string().into());
-    let taint = |t: &aisched_model::node::Taint| json!({"key": &*t.key, "value": &*t.value, "effect": effect(t.effect)});
+    let taint = |t: &aisched_model::node::Taint| json!({"key": &*t.key, "value": &*t.value, "effect": t.effect.as_str()});
     let image = |(name, size): &(aisched_model::Str, i64)| json!({"names": [&**name], "sizeBytes": size});
     let features: Vec<&str> = node.declared_features.iter().map(|f| &**f).collect();
     let meta = json!({"name": &*node.name, "labels": labels(&node.labels), "annotations": labels(&node.annotations)});
@@ -108,14 +107,6 @@ fn node(node: &Node) -> Value {
         "conditions": node.contention.as_ref().map(|kind| json!([{"type": &**kind, "status": "True"}])),
     });
     object("v1", "Node", meta, json!({"spec": spec, "status": status}))
-}
-
-fn effect(effect: TaintEffect) -> &'static str {
-    match effect {
-        TaintEffect::NoSchedule => "NoSchedule",
-        TaintEffect::PreferNoSchedule => "PreferNoSchedule",
-        TaintEffect::NoExecute => "NoExecute",
-    }
 }
 
 /// Amounts as quantities.

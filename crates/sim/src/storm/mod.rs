@@ -7,7 +7,7 @@ mod client;
 mod controllers;
 mod happenings;
 mod invariants;
-mod random;
+pub(crate) mod random;
 mod server;
 mod watch;
 

@@ -12,6 +12,7 @@ mod tests_random;
 mod tests_wakes;
 
 use super::args::InterPodAffinityArgs;
+use crate::cures::Change;
 use crate::framework::{
     Attempt, ClusterEvent, Filter, Follower, Kept, MAX_SCORE, Plugin, Prepared, Refusal, Score, Tally, Trait, recalled,
 };
@@ -20,6 +21,7 @@ use aisched_model::pod::{Pod, PodAffinityTerm};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use preferred::Preferred;
 use required::Required;
 use terms::{may_match, must_match};
@@ -114,6 +116,10 @@ impl Filter for Rules {
 
     fn detail(&self, node: &NodeInfo) -> Option<String> {
         self.0.required.detail(node)
+    }
+
+    fn cure(&self, node: &NodeInfo) -> Vec<Change> {
+        self.0.required.cure(node)
     }
 }
 

@@ -2,6 +2,7 @@
 //! Counts once per attempt; leaves out preferred terms.
 
 use super::terms::{OwnTerm, matches_incoming, namespace_labels};
+use crate::cures::{Change, leaves};
 use crate::framework::{Attempt, Filter, Follower, Refusal};
 use crate::plugins::domains::Topologies;
 use aisched_model::Str;
@@ -78,7 +79,7 @@ impl Required {
     }
 
     /// Counts a placed pod's terms that are about the incoming pod.
-    fn count_shunning(&mut self, pod: &Pod, node: &Labels, change: Change) {
+    fn count_shunning(&mut self, pod: &Pod, node: &Labels, change: Move) {
         for term in &pod.spec.pod_anti_affinity.required {
             if matches_incoming(term, &self.pod, &self.namespace) {
                 change(&mut self.counts.shunning, &term.topology_key, node, 1);
@@ -87,7 +88,7 @@ impl Required {
     }
 
     /// Counts the incoming pod's terms that are about a placed pod.
-    fn count_own(&mut self, pod: &Pod, node: &Labels, change: Change) {
+    fn count_own(&mut self, pod: &Pod, node: &Labels, change: Move) {
         if !self.near.is_empty() && self.near.iter().all(|t| t.matches(pod)) {
             self.near.iter().for_each(|t| change(&mut self.counts.wanted, &t.key, node, 1));
         }
@@ -116,7 +117,7 @@ impl Required {
 }
 
 /// `Topologies::add` or `Topologies::take`.
-type Change = fn(&mut Topologies, &Str, &Labels, i64);
+type Move = fn(&mut Topologies, &Str, &Labels, i64);
 
 impl Follower for Required {
     fn pod_moved(&mut self, pod: &Pod, node: &Node, came: bool) {
@@ -140,6 +141,16 @@ impl Filter for Required {
             return Some(Refusal::unschedulable(NOT_APART));
         }
         self.counts.shunning.at(labels).next().map(|_| Refusal::unschedulable(OTHERS_NOT_APART))
+    }
+
+    /// Pods on the node that have to be apart from the pod; those in the rest of a larger domain are not seen from here.
+    fn cure(&self, node: &NodeInfo) -> Vec<Change> {
+        if !self.is_near(&node.node.labels) {
+            return Vec::new();
+        }
+        let shuns = |pod: &Pod| pod.spec.pod_anti_affinity.required.iter().any(|term| matches_incoming(term, &self.pod, &self.namespace));
+        let apart = |pod: &Pod| self.apart.iter().any(|term| term.matches(pod)) || shuns(pod);
+        node.pods.iter().filter(|p| apart(&p.pod)).map(|p| leaves(&p.pod)).collect()
     }
 
     fn detail(&self, node: &NodeInfo) -> Option<String> {

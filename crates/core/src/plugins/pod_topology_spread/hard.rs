@@ -2,6 +2,7 @@
 //! Leaves out soft constraints.
 
 use super::{Constraint, has_all_keys};
+use crate::cures::Change;
 use crate::framework::{Attempt, Filter, Follower, Refusal};
 use crate::plugins::domains::Domains;
 use aisched_model::Str;
@@ -129,6 +130,13 @@ impl Filter for Hard {
             }
         }
         None
+    }
+
+    /// A label that is missing puts the node into the domain that is emptiest; a domain that has too many is cured by the others.
+    fn cure(&self, node: &NodeInfo) -> Vec<Change> {
+        let missing = self.parts.iter().filter(|part| !node.node.labels.contains_key(&part.constraint.key));
+        let change = |part: &Part| Some(Change::Label(part.constraint.key.clone(), Some(part.domains.emptiest()?.clone())));
+        missing.filter_map(change).collect()
     }
 
     fn detail(&self, node: &NodeInfo) -> Option<String> {

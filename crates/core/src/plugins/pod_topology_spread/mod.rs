@@ -9,6 +9,7 @@ mod tests;
 mod tests_random;
 
 use super::args::PodTopologySpreadArgs;
+use crate::cures::Change;
 use crate::features::Features;
 use crate::framework::{Attempt, ClusterEvent, Filter, Follower, Kept, Plugin, Prepared, Refusal, Tally, Trait, recalled};
 use aisched_model::Str;
@@ -159,6 +160,10 @@ impl Filter for Rules {
 
     fn detail(&self, node: &NodeInfo) -> Option<String> {
         self.0.hard.as_ref()?.detail(node)
+    }
+
+    fn cure(&self, node: &NodeInfo) -> Vec<Change> {
+        self.0.hard.as_ref().map_or(Vec::new(), |hard| hard.cure(node))
     }
 }
 

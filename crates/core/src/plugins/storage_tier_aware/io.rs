@@ -1,6 +1,7 @@
 //! I/O as a resource: what is left of the budgets of a node and of the storage backends behind a pod's claims, against what the pod asks for.
 //! Leaves out who promised what (`cache`) and how much a budget is worth in points.
 
+use crate::cures::Change;
 use crate::framework::{Attempt, Basis, ClusterEvent, Fact, Reads};
 use crate::workload_profile::WorkloadProfile;
 use aisched_model::Str;
@@ -15,6 +16,8 @@ use alloc::vec::Vec;
 /// What a kind of budget is called, and what is said of nodes where it does not do.
 struct Words {
     name: &'static str,
+    /// In the node's annotation `available-…`.
+    key: &'static str,
     unit: &'static str,
     unknown: &'static str,
     too_little: &'static str,
@@ -24,6 +27,7 @@ struct Words {
 const WORDS: [Words; 3] = [
     Words {
         name: "IOPS",
+        key: "iops",
         unit: "",
         unknown: "node(s) had unknown IOPS",
         too_little: "node(s) had too few IOPS left",
@@ -31,6 +35,7 @@ const WORDS: [Words; 3] = [
     },
     Words {
         name: "throughput",
+        key: "throughput-mbps",
         unit: " MB/s",
         unknown: "node(s) had unknown storage throughput",
         too_little: "node(s) had too little storage throughput left",
@@ -38,6 +43,7 @@ const WORDS: [Words; 3] = [
     },
     Words {
         name: "capacity",
+        key: "capacity-gb",
         unit: " GB",
         unknown: "node(s) had unknown storage capacity",
         too_little: "node(s) had too little storage capacity left",
@@ -131,6 +137,12 @@ impl Needs {
             (Some(_), None) => words.too_little,
             (None, None) => words.unknown,
         })
+    }
+
+    /// What is missing on the node itself; a backend's budget is its class's.
+    pub(super) fn missing(&self, node: &NodeInfo) -> impl Iterator<Item = Change> {
+        let own = self.shortages(node).filter(|shortage| shortage.backend.is_none());
+        own.map(|Shortage { words, asked, left, .. }| Change::Io(words.key, asked - left.unwrap_or(0)))
     }
 
     /// The numbers behind them.

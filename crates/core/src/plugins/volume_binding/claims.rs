@@ -125,6 +125,13 @@ impl Obstacles<'_> {
     fn none(&self) -> bool {
         self.reasons().next().is_none()
     }
+
+    /// The claims concerned, as far as they are known.
+    pub(super) fn claims(&self) -> impl Iterator<Item = &Str> {
+        let out_of_reach = self.out_of_reach.and_then(|volume| volume.claim.as_ref()).map(|(_, name, _)| name);
+        let unbound = self.no_volume.into_iter().chain(self.no_room.as_ref().map(|room| &**room.unbound.claim)).map(|claim| &claim.name);
+        out_of_reach.into_iter().chain(unbound)
+    }
 }
 
 impl<'a> Claims<'a> {

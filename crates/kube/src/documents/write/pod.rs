@@ -8,7 +8,8 @@ use aisched_model::gang::GangSource;
 use aisched_model::labels::Labels;
 use aisched_model::owners::OwnerKind;
 use aisched_model::pod::{
-    LegacyDisk, Pod, PodAffinity, PodAffinityTerm, PodSpec, PodVolume, PreemptionPolicy, SpreadConstraint, Toleration, TolerationOperator,
+    LegacyDisk, Pod, PodAffinity, PodAffinityTerm, PodSpec, PodVolume, PreemptionPolicy, SpreadConstraint, TaintEffect, Toleration,
+    TolerationOperator,
 };
 use aisched_model::resources::{Bytes, DEFAULT_MEMORY, DEFAULT_MILLI_CPU, MilliCpu, Resources};
 use serde_json::{Map, Value, json};
@@ -100,7 +101,7 @@ fn toleration(t: &Toleration) -> Value {
         TolerationOperator::Lt => "Lt",
         TolerationOperator::Gt => "Gt",
     };
-    json!({"key": &*t.key, "operator": operator, "value": &*t.value, "effect": t.effect.map(super::effect)})
+    json!({"key": &*t.key, "operator": operator, "value": &*t.value, "effect": t.effect.map(TaintEffect::as_str)})
 }
 
 fn affinity(spec: &PodSpec) -> Value {
