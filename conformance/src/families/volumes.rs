@@ -292,7 +292,9 @@ pub(super) fn together(luck: &mut Luck, plain: bool) -> Scenario {
     for i in 0..luck.below(9) {
         let mut pv = free_volume(luck, i, &mut named, &names);
         if !pv["spec"]["nodeAffinity"].is_null() && luck.chance(50) {
+            // Attributes are a CSI driver's.
             pv["spec"]["csi"].take();
+            pv["spec"]["volumeAttributesClassName"].take();
             pv["spec"]["local"] = json!({"path": "/data"});
         }
         scenario.objects.push(pv);
