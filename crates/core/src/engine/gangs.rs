@@ -54,7 +54,7 @@ impl Engine {
 
     /// The members that wait and that nothing of their own holds back, in the order of the queue.
     pub(super) fn mustered(&self, gang: &Gang) -> Vec<&Waiting> {
-        let of = |w: &&Waiting| w.pod.spec.gang.as_ref().is_some_and(|g| gang.has(&g.part)) && !w.pod.deleting && !w.is_held_alone();
+        let of = |w: &&Waiting| w.pod.spec.gang.as_ref().is_some_and(|g| gang.takes(g)) && !w.pod.deleting && !w.is_held_alone();
         let mut members: Vec<&Waiting> = self.queue.members(&gang.key).filter(of).collect();
         members.sort_by_key(|w| w.place());
         members

@@ -148,3 +148,20 @@ fn pods_of_a_profile_of_kube_schedulers_plugins_are_placed_one_by_one() {
     world.see(Event::Synced);
     assert_eq!(binds(&world.pod(member("a"))), ["a n"]);
 }
+
+/// Their watch may be behind: pods of an earlier group of the same name are still here, and will not be there to be bound.
+#[test]
+fn members_that_name_another_size_do_not_make_a_gang_whole() {
+    let plain = |name: &str, size: u32| {
+        with(requesting(name, "1", "1Gi"), |spec| {
+            let (source, name, object, part) = (GangSource::Kueue, "k".into(), "k".into(), "".into());
+            spec.gang = Some(Arc::new(Membership { source, name, object, part, size: Some(size), near: Near::default() }));
+        })
+    };
+    let mut world = World::new([node("n")]);
+    world.pod(plain("old-1", 4));
+    world.pod(plain("old-2", 4));
+    world.pod(plain("a", 3));
+    assert_eq!(world.pod(plain("b", 3)), [""; 0]);
+    assert_eq!(binds(&world.pod(plain("c", 3))), ["a n", "b n", "c n"]);
+}

@@ -19,6 +19,8 @@ pub struct Gang {
     pub part: Option<Str>,
     /// How many pods have to be there and get a node, those counted that have one.
     pub quorum: usize,
+    /// The quorum, when the pods themselves name it: one that names another is of another gang, an earlier one of the same name.
+    named: Option<u32>,
     /// How long it may wait before somebody is told.
     pub timeout_ms: Option<u64>,
     /// Where the pods are to be.
@@ -59,6 +61,7 @@ impl Belonging {
                 key,
                 part,
                 quorum: usize::try_from(n).unwrap_or(usize::MAX),
+                named: membership.size.filter(|_| object.is_none()),
                 timeout_ms: object.and_then(|object| object.timeout_ms),
                 near,
             }),
@@ -79,6 +82,12 @@ impl Gang {
     #[must_use]
     pub fn has(&self, part: &Str) -> bool {
         self.part.as_ref().is_none_or(|own| own == part)
+    }
+
+    /// Whether a pod that waits and bears the gang's name is to be placed with the others.
+    #[must_use]
+    pub fn takes(&self, member: &Membership) -> bool {
+        self.has(&member.part) && self.named.is_none_or(|n| member.size == Some(n))
     }
 
     /// The members that have a node and are to stay there.
