@@ -2,7 +2,7 @@
 //! Leaves out what tests put into it.
 
 use crate::api::Api;
-use crate::process::{mortal, start, tail};
+use crate::process::{mortal, signal, start, tail};
 use crate::wait::eventually;
 use std::fs::{self, File};
 use std::io::Write;
@@ -90,8 +90,7 @@ impl Cluster {
     /// # Panics
     /// When they do not come back.
     pub fn kill_server(&self) {
-        let sent = Command::new("kill").args(["-HUP", &self.process.to_string()]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "the control plane is not told");
+        signal("HUP", self.process);
         for is_ready in [false, true] {
             let ready = self.dir.join("cluster/ready");
             eventually("the API server dies and comes back", || match ready.exists() == is_ready {

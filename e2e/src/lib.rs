@@ -24,7 +24,7 @@ pub use cluster::Cluster;
 pub use extender::{Answers, Extender};
 pub use fate::{Fate, Streams};
 pub use fixture::Test;
-pub use process::free_port;
+pub use process::{free_port, signal};
 pub use program::{Options, Program, binary};
 pub use provisioner::{Provisioner, Room};
 pub use proxy::{Asked, Proxy, Rule};

@@ -37,6 +37,15 @@ pub(crate) fn start(command: Command) -> Child {
     answer.recv().expect("the starter never ends").unwrap_or_else(|e| panic!("cannot start {shown}: {e}"))
 }
 
+/// Sends a signal (`TERM`, `STOP`, …) to a process.
+///
+/// # Panics
+/// When there is no such process.
+pub fn signal(name: &str, process: u32) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).status();
+    assert!(sent.is_ok_and(|status| status.success()), "SIG{name} is not sent");
+}
+
 /// A port that nothing listens on.
 #[must_use]
 pub fn free_port() -> u16 {

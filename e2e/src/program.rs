@@ -2,7 +2,7 @@
 //! Leaves out what they decide.
 
 use crate::cluster::{Cluster, log_to, root, still_runs, target_dir};
-use crate::process::{free_port, mortal, start, tail};
+use crate::process::{free_port, mortal, signal, start, tail};
 use crate::wait::eventually;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -177,7 +177,7 @@ impl Program {
     /// # Panics
     /// When it does not end.
     pub fn stop(mut self) -> ExitStatus {
-        let _sent = Command::new("kill").arg(self.child.id().to_string()).status();
+        signal("TERM", self.child.id());
         self.wait_for_end()
     }
 

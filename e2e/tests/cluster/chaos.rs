@@ -1,11 +1,10 @@
 //! Bad weather between the scheduler and the API server, one kind after another, while pods come and go.
 //! Leaves out histories on virtual time, which are many more (`crates/sim/src/storm`).
 
-use aisched_e2e::{Asked, Binds, Fate, Options, Program, Proxy, Streams, Test, eventually, free_port, within};
+use aisched_e2e::{Asked, Binds, Fate, Options, Program, Proxy, Streams, Test, eventually, free_port, signal, within};
 use serde_json::json;
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -139,8 +138,8 @@ impl Chaos<'_> {
             Weather::Cut => self.proxy.streams(Streams::Cut),
             Weather::Silent => self.proxy.streams(Streams::Silent),
             Weather::NoPolicies => drop(self.policies.take()),
-            Weather::Frozen => signal("STOP", &self.scheduler),
-            Weather::Killed => signal("KILL", &self.scheduler),
+            Weather::Frozen => signal("STOP", self.scheduler.id()),
+            Weather::Killed => signal("KILL", self.scheduler.id()),
             _ => {}
         }
     }
@@ -149,7 +148,7 @@ impl Chaos<'_> {
         match kind {
             Weather::Cut => self.proxy.streams(Streams::Flow),
             Weather::NoPolicies => self.policies = Some(policies(self.test, &self.options)),
-            Weather::Frozen => signal("CONT", &self.scheduler),
+            Weather::Frozen => signal("CONT", self.scheduler.id()),
             Weather::Killed => self.scheduler = self.test.scheduler_with(&self.options, "scheduler"),
             _ => {}
         }
@@ -159,11 +158,6 @@ impl Chaos<'_> {
 fn policies(test: &Test, options: &Options) -> Program {
     let port = options.apollo_endpoint.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
     test.policy_server(RULES, port)
-}
-
-fn signal(name: &str, program: &Program) {
-    let sent = Command::new("kill").arg(format!("-{name}")).arg(program.id().to_string()).status();
-    assert!(sent.is_ok_and(|status| status.success()), "SIG{name} is not sent");
 }
 
 /// Every kind of weather once, or for `E2E_CHAOS_SECONDS`, in an order that follows from `E2E_CHAOS_SEED`.
