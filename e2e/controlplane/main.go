@@ -26,10 +26,11 @@ const usage = `controlplane runs a real Kubernetes control plane on loopback.
 
 usage:
   controlplane up DIR [-port N] [-scheduler] [-kubelets] [-controllers LIST] [-feature-gates LIST]
+                  [-runtime-config LIST]
       starts everything and serves until SIGTERM; writes DIR/kubeconfig (administrator),
-      DIR/ready (the server's address, once it can be used) and DIR/COMPONENT.log; the
-      feature gates are the API server's; SIGHUP kills etcd and the API server and starts
-      them again on the same data
+      DIR/ready (the server's address, once it can be used) and DIR/COMPONENT.log; feature
+      gates and runtime config are the API server's; SIGHUP kills etcd and the API server
+      and starts them again on the same data
   controlplane kubelets [-kubeconfig FILE] [-selector LABELS]
       plays the kubelets of the nodes labelled ` + kubelets.DefaultSelector + `
   controlplane oracle [-feature-gates LIST]

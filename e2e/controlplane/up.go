@@ -30,6 +30,7 @@ type options struct {
 	kubelets    bool
 	controllers string
 	gates       string
+	served      string
 }
 
 func parse(args []string) (options, error) {
@@ -41,6 +42,7 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.kubelets, "kubelets", false, "")
 	flags.StringVar(&o.controllers, "controllers", defaultControllers, "")
 	flags.StringVar(&o.gates, "feature-gates", "", "")
+	flags.StringVar(&o.served, "runtime-config", "", "")
 	// DIR may stand before or after the flags.
 	for rest := args; len(rest) > 0; {
 		if err := flags.Parse(rest); err != nil {
@@ -175,6 +177,7 @@ func apiServerFlags(access *access, etcd string, o options) []string {
 		// Nodes are created Ready by tests; the taint that a kubelet would lift must not appear.
 		"--disable-admission-plugins=TaintNodesByCondition",
 		"--kubelet-preferred-address-types=InternalIP", "--feature-gates=" + o.gates,
+		"--runtime-config=" + o.served,
 		// Benchmarks measure schedulers, not the API server's queues.
 		"--enable-priority-and-fairness=false", "--max-requests-inflight=0", "--max-mutating-requests-inflight=0",
 	}

@@ -64,11 +64,13 @@ impl Cluster {
         let dir = run_dir();
         let log = dir.join("controlplane.log");
         let mut command = mortal("TERM", &program);
-        // The reach of a volume may change, as it does where a driver follows its volumes.
+        // The reach of a volume may change, as it does where a driver follows its volumes; PodGroups are served.
         command.arg("up").arg(dir.join("cluster")).args([
             "-kubelets",
             "-feature-gates",
-            "MutablePVNodeAffinity=true",
+            "MutablePVNodeAffinity=true,GenericWorkload=true",
+            "-runtime-config",
+            "scheduling.k8s.io/v1beta1=true",
             "-controllers",
             controllers,
         ]);

@@ -9,6 +9,7 @@ mod chaos;
 mod config;
 mod explain;
 mod extender;
+mod gangs;
 mod guide;
 mod io;
 mod labels;

@@ -6,7 +6,7 @@ use aisched_e2e::{Program, Test, eventually};
 use serde_json::{Value, json};
 
 /// Installs a definition that takes any field, and waits until it is served.
-fn define(test: &Test, group: &str, version: &str, kind: &str, plural: &str, scope: &str) {
+pub(crate) fn define(test: &Test, group: &str, version: &str, kind: &str, plural: &str, scope: &str) {
     let name = format!("{plural}.{group}");
     let definition = json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": name},
