@@ -144,7 +144,7 @@ mod tests {
                     feasible: total.is_some(),
                     reasons: Vec::new(),
                     total,
-                    plugins: vec![plugin.clone()],
+                    plugins: [plugin.clone()].into(),
                 })
                 .collect(),
             cures: Vec::new(),

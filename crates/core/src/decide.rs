@@ -366,14 +366,14 @@ fn report(
             feasible: true,
             reasons: Vec::new(),
             total: Some(rank.total + scored.same),
-            plugins: part::report(parts, node, row, explained.entry(rank.node_idx).or_insert_with(|| part::explain(parts, node))),
+            plugins: explained.report(parts, node, rank.node_idx, row),
         }
     });
     let refused = nodes.iter().enumerate().filter_map(|(idx, node)| {
         let Some(against) = rows.against(idx) else {
             let outside = ReasonView { plugin: "GangScheduling", message: OUTSIDE.into(), detail: None };
             let report =
-                NodeReport { node: node.node.name.clone(), feasible: false, reasons: vec![outside], total: None, plugins: Vec::new() };
+                NodeReport { node: node.node.name.clone(), feasible: false, reasons: vec![outside], total: None, plugins: Arc::default() };
             return (!choice.counts(idx)).then_some(report);
         };
         let filter = parts.iter().find(|p| p.plugin.name() == against.plugin).and_then(Part::filter);
@@ -384,7 +384,7 @@ fn report(
             feasible: false,
             reasons: against.refusal.reasons.iter().map(reason).collect(),
             total: None,
-            plugins: Vec::new(),
+            plugins: Arc::default(),
         })
     });
     feasible.chain(refused).take(choice.report_nodes).collect()

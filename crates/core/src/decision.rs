@@ -143,8 +143,8 @@ pub struct NodeReport {
     /// Sum of weight × score; `None` where infeasible.
     #[serde(serialize_with = "total")]
     pub total: Option<i64>,
-    /// Per plugin.
-    pub plugins: Vec<PluginScore>,
+    /// Per plugin; shared by all nodes of which the same is said.
+    pub plugins: Arc<[PluginScore]>,
 }
 
 /// One reason against a node.
@@ -177,8 +177,15 @@ pub struct PluginScore {
 }
 
 /// Score components in the plugin's order, with what each was read from. Shared by all decisions that say the same.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Components(pub Arc<[Component]>);
+
+/// Shared ones are equal without a look.
+impl PartialEq for Components {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
 
 /// One score component.
 #[derive(Clone, Debug, PartialEq)]

@@ -145,7 +145,8 @@ mod tests {
     use alloc::vec::Vec;
 
     fn record(pod: &str, node: Option<&str>) -> Record {
-        let report = |i| NodeReport { node: format!("n{i}").into(), feasible: true, reasons: Vec::new(), total: None, plugins: Vec::new() };
+        let report =
+            |i| NodeReport { node: format!("n{i}").into(), feasible: true, reasons: Vec::new(), total: None, plugins: Arc::default() };
         let decision = Decision {
             pod: pod.into(),
             uid: pod.into(),

@@ -4,6 +4,7 @@
 use crate::decision::{Decision, NodeReport, RunnerUp};
 use crate::profile::Profile;
 use aisched_model::config::Config;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
@@ -40,7 +41,7 @@ impl NodeReport {
         if !weights.iter().all(|(name, _)| self.plugins.iter().any(|p| p.name == *name)) {
             return None;
         }
-        for plugin in self.plugins.iter_mut().filter(|p| config.plugins.of(p.name).is_some()) {
+        for plugin in Arc::make_mut(&mut self.plugins).iter_mut().filter(|p| config.plugins.of(p.name).is_some()) {
             plugin.weight = weights.iter().find(|(name, _)| plugin.name == *name).map_or(0, |(_, weight)| *weight);
         }
         self.total = Some(self.plugins.iter().map(|p| p.weight * p.score).sum());
@@ -81,11 +82,11 @@ mod tests {
             feasible: true,
             reasons: vec![],
             total: Some(plugins.iter().map(|p| p.weight * p.score).sum()),
-            plugins,
+            plugins: plugins.into(),
         };
         let plugins =
             |data, tier| vec![score("ImageLocality", 1, 5), score("DataLocalityAware", 1, data), score("StorageTierAware", 3, tier)];
-        let refuses = NodeReport { node: "c".into(), feasible: false, reasons: vec![], total: None, plugins: vec![] };
+        let refuses = NodeReport { node: "c".into(), feasible: false, reasons: vec![], total: None, plugins: Arc::default() };
         let nodes = vec![node("a", plugins(0, 40)), node("b", plugins(20, 30)), refuses];
         let runner_up = Some(RunnerUp { node: "b".into(), margin: 10 * MILLI });
         Decision { node: Some("a".into()), runner_up, n_feasible: 2, n_nodes: 3, nodes, ..Decision::default() }

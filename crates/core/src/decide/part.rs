@@ -13,6 +13,9 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::hash::{BuildHasher, Hash, Hasher};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 /// A plugin's prepared part.
 pub(super) struct Part<'a> {
@@ -123,38 +126,68 @@ pub(super) fn signature(parts: &[Part<'_>]) -> Vec<Fact> {
     all
 }
 
-/// What the plugins that keep their raw scores say of feasible nodes, by position: raw score and components, in their order.
-pub(super) type Explained = BTreeMap<usize, Vec<(i64, Components)>>;
+/// What was said of the feasible nodes that decisions reported on. Nodes of which the same is said share it, and so do the decisions that
+/// are kept: it is the largest part of a decision.
+#[derive(Default)]
+pub(super) struct Explained {
+    /// Of the plugins that keep their raw scores, by position of the node: raw score and components, in their order.
+    kept: BTreeMap<usize, Vec<(i64, Components)>>,
+    /// What was said, by a hash of the scores.
+    said: HashMap<u64, Arc<[PluginScore]>, FixedState>,
+    /// Room for what is being said.
+    scores: Vec<PluginScore>,
+}
+
+/// Nodes whose components are kept, and different things said: they are long.
+const MAX_EXPLAINED: usize = 256;
+
+impl Explained {
+    /// A node changed.
+    pub(super) fn remove(&mut self, node: usize) {
+        self.kept.remove(&node);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.kept.clear();
+        self.said.clear();
+    }
+
+    /// Forgets the most that was said when it is too much.
+    pub(super) fn make_room(&mut self) {
+        if self.kept.len() > MAX_EXPLAINED {
+            self.kept.clear();
+        }
+        if self.said.len() > MAX_EXPLAINED {
+            self.said.clear();
+        }
+    }
+
+    /// The plugins' words on a feasible node at a position; `row` is its place among them.
+    pub(super) fn report(&mut self, parts: &[Part<'_>], node: &NodeInfo, idx: usize, row: usize) -> Arc<[PluginScore]> {
+        let mut kept = self.kept.entry(idx).or_insert_with(|| explain(parts, node)).iter();
+        self.scores.clear();
+        let mut hasher = FixedState::default().build_hasher();
+        for part in parts {
+            let kept = part.keeps_scores.and_then(|scale| Some((scale, kept.next()?)));
+            if part.weight > 0 {
+                let score = part.words(node, row, kept);
+                (score.weight, score.score).hash(&mut hasher);
+                self.scores.push(score);
+            }
+        }
+        let said = self.said.entry(hasher.finish()).or_insert_with(|| self.scores.as_slice().into());
+        if **said != *self.scores {
+            *said = self.scores.as_slice().into();
+        }
+        said.clone()
+    }
+}
 
 /// What the plugins that keep their raw scores say of a feasible node.
-pub(super) fn explain(parts: &[Part<'_>], node: &NodeInfo) -> Vec<(i64, Components)> {
+fn explain(parts: &[Part<'_>], node: &NodeInfo) -> Vec<(i64, Components)> {
     let keeping = parts.iter().filter(|p| p.keeps_scores.is_some()).filter_map(Part::score);
     let components = |score: &dyn Score| if score.names_claims() { Components::default() } else { score.components(node) };
     keeping.map(|score| (score.raw(node), components(score))).collect()
-}
-
-/// The plugins' words on a feasible node; `row` is its place among them.
-pub(super) fn report(parts: &[Part<'_>], node: &NodeInfo, row: usize, explained: &[(i64, Components)]) -> Vec<PluginScore> {
-    let mut explained = explained.iter();
-    let mut all = Vec::with_capacity(parts.len());
-    for part in parts {
-        let kept = part.keeps_scores.and_then(|scale| Some((scale, explained.next()?)));
-        let points = match kept {
-            Some((Scale::AsIs, (raw, _))) => *raw,
-            Some((Scale::Highest { reverse }, (raw, _))) => scaled(*raw, part.highest, reverse),
-            None => part.scores.get(row).copied().unwrap_or(0),
-        };
-        let components = match (kept, part.score()) {
-            (Some((_, (_, components))), Some(score)) if !score.names_claims() => components.clone(),
-            (_, Some(score)) => score.components(node),
-            (_, None) => Components::default(),
-        };
-        if part.weight > 0 {
-            let skipped = part.score().is_none_or(Score::skips);
-            all.push(PluginScore { name: part.plugin.name(), weight: part.weight, score: points, skipped, components });
-        }
-    }
-    all
 }
 
 impl<'a> Part<'a> {
@@ -163,6 +196,22 @@ impl<'a> Part<'a> {
         let keeps_verdicts = prepared.filter.as_deref().is_some_and(|filter| keeps(filter.reads()));
         let keeps_scores = prepared.score.as_deref().filter(|score| keeps(score.reads())).map(Score::scale);
         Self { plugin, weight, points, prepared, refused, keeps_verdicts, keeps_scores, highest: 0, scores: Vec::new() }
+    }
+
+    /// Its words on a feasible node, with what is kept of them.
+    fn words(&self, node: &NodeInfo, row: usize, kept: Option<(Scale, &(i64, Components))>) -> PluginScore {
+        let score = match kept {
+            Some((Scale::AsIs, (raw, _))) => *raw,
+            Some((Scale::Highest { reverse }, (raw, _))) => scaled(*raw, self.highest, reverse),
+            None => self.scores.get(row).copied().unwrap_or(0),
+        };
+        let components = match (kept, self.score()) {
+            (Some((_, (_, components))), Some(score)) if !score.names_claims() => components.clone(),
+            (_, Some(score)) => score.components(node),
+            (_, None) => Components::default(),
+        };
+        let skipped = self.score().is_none_or(Score::skips);
+        PluginScore { name: self.plugin.name(), weight: self.weight, score, skipped, components }
     }
 
     pub(super) fn filter(&self) -> Option<&dyn Filter> {

@@ -62,8 +62,6 @@ const UNSEEN: u32 = 1;
 const REFUSED: u32 = 2;
 /// Stands for points where there are none.
 pub(super) const OUT: i64 = i64::MIN;
-/// Explanations kept: they are long.
-const MAX_EXPLAINED: usize = 256;
 /// More kinds of refusals than this are not kept for the next decision.
 const MAX_REASONS: usize = 256;
 
@@ -248,7 +246,7 @@ impl Rows {
     /// Notes the verdict on a node. What its points are is worked out when all plugins have judged.
     fn enter(&mut self, idx: usize, verdict: u32) {
         self.kept.set(idx, verdict);
-        self.explained.remove(&idx);
+        self.explained.remove(idx);
         self.base[idx] = OUT;
         if verdict == FEASIBLE {
             self.owed.push(idx);
@@ -375,10 +373,9 @@ impl Rows {
         core::mem::take(&mut self.explained)
     }
 
-    pub(super) fn keep_explained(&mut self, explained: Explained) {
-        if explained.len() <= MAX_EXPLAINED {
-            self.explained = explained;
-        }
+    pub(super) fn keep_explained(&mut self, mut explained: Explained) {
+        explained.make_room();
+        self.explained = explained;
     }
 
     /// What plugins left to count with, by place in memory.

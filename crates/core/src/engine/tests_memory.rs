@@ -3,6 +3,7 @@
 
 use super::{Engine, EngineOptions};
 use crate::consult::Heard;
+use crate::decision::{NodeReport, PluginScore};
 use crate::event::{Action, BindOutcome, Event};
 use crate::fixture::{settled, with};
 use crate::plugins::fixture_random::Random;
@@ -20,7 +21,7 @@ use aisched_model::resources::{Bytes, MilliCpu};
 use aisched_model::selector::{LabelSelector, NodeSelectorTerm, Operator, Requirement};
 use aisched_model::storage_facts::{self, NodeSize};
 use aisched_model::volume::{Attachment, BindingMode, Claim, CsiDriver, CsiDriverOnNode, CsiNode, StorageCapacity, StorageClass, Volume};
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec;
@@ -388,6 +389,16 @@ fn next_pod_of_a_template_costs_only_the_nodes_that_changed() {
         place(&mut engine, i, &spec);
         assert_eq!(engine.templates.n_judged(), 1, "pod {i}: the node that the pod before it went to, and no other");
     }
+}
+
+#[test]
+fn same_words_about_many_nodes_are_kept_once() {
+    let (mut engine, spec) = (engine(), Arc::new(PodSpec { scheduler_name: "s".into(), ..PodSpec::default() }));
+    (0..100).for_each(|i| place(&mut engine, i, &spec));
+    let reports: Vec<&NodeReport> = engine.records().newest_first().flat_map(|record| &record.decision.nodes).collect();
+    let kept: BTreeSet<*const PluginScore> = reports.iter().map(|report| report.plugins.as_ptr()).collect();
+    assert_eq!((reports.len(), reports.iter().all(|r| !r.plugins.is_empty())), (100 * 20, true));
+    assert!(kept.len() <= 3, "{} copies: of nodes with no pod, with one and with two there is no more to say", kept.len());
 }
 
 /// A pod with a claim of its own, bound to a volume in reach of the nodes with this label.

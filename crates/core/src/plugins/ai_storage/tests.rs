@@ -85,7 +85,7 @@ fn components_always_sum_to_the_score() {
             let pod =
                 hinted("p", [("workload-stage", stage), ("preprocessing-type", kind), ("io-pattern", pattern), ("required-iops", "700")]);
             let decision = nodes().decide_profile(&configured(), &pod);
-            for plugin in decision.nodes.iter().flat_map(|n| &n.plugins).filter(|p| !p.skipped) {
+            for plugin in decision.nodes.iter().flat_map(|n| n.plugins.iter()).filter(|p| !p.skipped) {
                 let sum: i64 = plugin.components.0.iter().map(|c| c.score).sum();
                 assert_eq!((sum, (0..=100).contains(&sum)), (plugin.score, true), "{} {stage} {kind} {pattern}", plugin.name);
                 n_seen += 1;
