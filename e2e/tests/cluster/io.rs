@@ -19,7 +19,7 @@ fn a_pod_that_insists_on_iops_waits_until_a_node_has_them_left() {
     assert_eq!(test.placed("first"), "disk");
     test.add_pod("second", insisting("600"));
     test.refused_for("second", &["1 node(s) had too few IOPS left", "1 node(s) had unknown IOPS"]);
-    let numbers = test.cluster.shell(&command(&scheduler, "pod second -n strict-io"));
+    let numbers = test.cluster.shell(&command(&scheduler, "pod second -n strict-io --node strict-io-disk")); // other tests have nodes too
     assert!(numbers.contains("IOPS: 600 asked for, 400 left"), "{numbers}");
     // One that does not insist goes all the same.
     test.add_pod("wish", Test::hints([("required-iops", "600")]));
